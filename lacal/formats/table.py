@@ -1,0 +1,53 @@
+"""What every input file looks like from inside lacal: named fields, read whole or in blocks.
+
+A reader knows bytes and layouts, nothing of logits or labels; which field plays which part is
+decided in `lacal.source`. Blocks may share one buffer: a block is valid until the next is drawn.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from numpy.typing import NDArray
+
+Kind = Literal["float", "int", "bool", "text", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One named array or column of a file.
+
+    Attributes:
+        name: As the file spells it; "" for the only array of an .npy file.
+        kind: What its values are; "other" is anything lacal cannot use (objects, structs, dates).
+        shape: Full shape, rows first; None for a length only known once the file has been read.
+        stored: The type in the file's own words, for messages ("float16", "list<float>").
+    """
+
+    name: str
+    kind: Kind
+    shape: tuple[int | None, ...]
+    stored: str
+
+
+class Table(Protocol):
+    """An opened input file; cheap to open, headers checked against the file's size."""
+
+    @property
+    def path(self) -> Path:
+        """The file, as the user named it."""
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """Every field by name, in the file's order."""
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes where the file's own metadata carries them."""
+
+    def read(self, name: str) -> NDArray[Any]:
+        """The whole field: native byte order, C order; text as object-free `str` arrays."""
+
+    def blocks(self, names: Sequence[str], rows: int) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Aligned blocks of at most `rows` rows of each field, in the file's order, every row once."""
