@@ -1,0 +1,138 @@
+"""`LabelPrior`: the class counts of the training set, and what follows from them.
+
+The log prior, the rule for a class that was never trained on, and the many / medium / few groups.
+The papers draw the group boundaries differently (n >= 100 or > 100, n <= 20 or < 20); lacal follows
+Kang et al. 2020, Hong et al. 2021 and Ren et al. 2020, and prints the rule beside the numbers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lacal.batch import PerClass
+from lacal.errors import DataError, UsageError
+
+MANY_ABOVE = 100
+FEW_BELOW = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroCount:
+    """What to do with a class of zero training count: there is no log of 0.
+
+    Attributes:
+        rule: "error" stops; "mask" never predicts the class; "smooth" adds `amount` to every count.
+        amount: What "smooth" adds, > 0.
+    """
+
+    rule: str = "error"
+    amount: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> "ZeroCount":
+        """Read `error`, `mask` or `smooth:K`."""
+        if text in ("error", "mask"):
+            return cls(text)
+        rule, _, amount = text.partition(":")
+        try:
+            added = float(amount)
+        except ValueError:
+            added = 0.0
+        if rule != "smooth" or not 0 < added < float("inf"):
+            raise UsageError(
+                f"--zero-count: got {text!r}, expected error, mask or smooth:K with K > 0 "
+                "(such as smooth:1)"
+            )
+        return cls("smooth", added)
+
+    def __str__(self) -> str:
+        return f"smooth:{self.amount:g}" if self.rule == "smooth" else self.rule
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Masks (k,) of the classes by training count; together they cover every class once.
+
+    Attributes:
+        many_above: Many-shot classes have more training examples than this.
+        few_below: Few-shot classes have fewer training examples than this.
+        masks: "many", "medium", "few" -> (k,) bool.
+    """
+
+    many_above: float
+    few_below: float
+    masks: dict[str, NDArray[np.bool_]]
+
+    @property
+    def rule(self) -> dict[str, str]:
+        """The boundary of each group in words."""
+        many, few = f"{self.many_above:g}", f"{self.few_below:g}"
+        return {"many": f"> {many}", "medium": f"{few}..{many}", "few": f"< {few}"}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPrior:
+    """Training class counts (k,), checked, with the rule for zeros already decided.
+
+    Attributes:
+        class_counts: (k,) non-negative whole numbers.
+        class_names: Names in the same order, where known.
+        zero_count: The rule that was applied to zero counts.
+    """
+
+    class_counts: NDArray[np.int64]
+    class_names: tuple[str, ...] | None = None
+    zero_count: ZeroCount = ZeroCount()
+
+    def __post_init__(self) -> None:
+        if self.class_counts.size < 2:
+            raise DataError(
+                f"class counts: got {self.class_counts.size} class, expected at least 2"
+            )
+        zeros = np.flatnonzero(self.class_counts == 0)
+        if zeros.size and self.zero_count.rule == "error":
+            shown = ", ".join(self.name(int(j)) for j in zeros[:5]) + (
+                ", ..." if zeros.size > 5 else ""
+            )
+            raise DataError(
+                f"class counts: {zeros.size} of {self.class_counts.size} classes have no training "
+                f"example ({shown}) and log 0 is undefined; choose --zero-count mask (never predict "
+                "them) or --zero-count smooth:1 (add 1 to every count)"
+            )
+        if self.trained.sum() < 2:
+            raise DataError("class counts: fewer than 2 classes have a training example")
+
+    def name(self, index: int) -> str:
+        """The class's name, or its number where there are no names."""
+        return str(index) if self.class_names is None else self.class_names[index]
+
+    @property
+    def trained(self) -> NDArray[np.bool_]:
+        """(k,) classes that may be predicted: all but the masked ones."""
+        if self.zero_count.rule == "mask":
+            return self.class_counts > 0
+        return np.ones(self.class_counts.size, np.bool_)
+
+    @property
+    def log_prior(self) -> PerClass:
+        """(k,) log of the training frequency; -inf for masked classes."""
+        counts = self.class_counts + self.zero_count.amount
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(counts) - np.log(counts.sum()), np.float64)
+
+    @property
+    def imbalance_ratio(self) -> float:
+        """Largest over smallest non-zero training count."""
+        seen = self.class_counts[self.class_counts > 0]
+        return float(seen.max() / seen.min())
+
+    def groups(self, many_above: float = MANY_ABOVE, few_below: float = FEW_BELOW) -> Groups:
+        """Many, medium and few shot classes by training count (> 100, 20..100, < 20)."""
+        if few_below > many_above:
+            raise UsageError(
+                f"--groups: few below {few_below:g} and many above {many_above:g} overlap; "
+                "expected FEW <= MANY"
+            )
+        many, few = self.class_counts > many_above, self.class_counts < few_below
+        return Groups(many_above, few_below, {"many": many, "medium": ~many & ~few, "few": few})
