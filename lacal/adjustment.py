@@ -51,7 +51,7 @@ class Adjustment:
 
     @property
     def classes(self) -> int:
-        """k."""
+        """Number of classes, k."""
         return self.scale.size
 
     def apply(self, logits: Logits) -> NDArray[np.float64]:
@@ -63,7 +63,8 @@ class Adjustment:
 
     def predict(self, logits: Logits) -> NDArray[np.int64]:
         """(n,) class of the largest adjusted logit; ties go to the lowest index."""
-        return self.apply(logits).argmax(axis=1)
+        predictions: NDArray[np.int64] = self.apply(logits).argmax(axis=1)
+        return predictions
 
     def then(self, later: "Adjustment") -> "Adjustment":
         """The single adjustment equal to this one followed by `later`."""

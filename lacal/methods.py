@@ -66,6 +66,7 @@ class Method:
     Attributes:
         adjustment: (class statistics, tau) -> Adjustment.
         family: Class statistics -> Family, or None where only a grid can be searched.
+        grid: Default search: first tau, last tau, step.
         reference: The tau that shrinkage draws towards, the method's neutral or canonical value.
         bandwidth: Standard deviation, in units of tau, of the smoothing of the error curve.
         source: Where the formula stands.
@@ -73,6 +74,7 @@ class Method:
 
     adjustment: Callable[[ClassStatistics, float], Adjustment]
     family: Callable[[ClassStatistics], Family | None]
+    grid: tuple[float, float, float]
     reference: float
     bandwidth: float
     source: str
@@ -125,11 +127,28 @@ def _prior_powers(statistics: ClassStatistics) -> Family:
 
 METHODS: dict[str, Method] = {
     "logit-adjustment": Method(
-        logit_adjustment, _prior_lines, 1.0, 0.2, "Menon et al., ICLR 2021, eq. 9"
+        logit_adjustment,
+        _prior_lines,
+        grid=(0.0, 4.0, 0.05),
+        reference=1.0,
+        bandwidth=0.2,
+        source="Menon et al., ICLR 2021, eq. 9",
     ),
-    "weight-norm": Method(weight_norm, _norm_powers, 1.0, 0.2, "Kang et al., ICLR 2020, eq. 4"),
+    "weight-norm": Method(
+        weight_norm,
+        _norm_powers,
+        grid=(0.0, 4.0, 0.05),
+        reference=1.0,
+        bandwidth=0.2,
+        source="Kang et al., ICLR 2020, tau-normalisation",
+    ),
     "prior-division": Method(
-        prior_division, _prior_powers, 0.0, 0.05, "Kim & Kim 2020; Ye et al. 2020"
+        prior_division,
+        _prior_powers,
+        grid=(0.0, 1.0, 0.0125),
+        reference=0.0,
+        bandwidth=0.05,
+        source="Kim & Kim 2020; Ye et al. 2020",
     ),
 }
 

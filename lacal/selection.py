@@ -3,22 +3,26 @@
 The rules read the curve on a lattice of taus, a tenth of the smoothing bandwidth apart, that always
 holds 0 and 1:
 
-- "min": the middle of the exact curve's lowest plateau.
+- "min": the lowest point of the curve as it is.
 - "smoothed": the minimum after Gaussian smoothing.
 - "shrunk" (the default): of all taus whose smoothed excess over that minimum is within half a standard
-  error of the PAIRED difference between the two, the one nearest the method's reference tau.
+  error of the PAIRED difference between the two, the one nearest the method's reference tau. The error
+  is that of the smoothed difference: smoothing takes out noise, and to count what it took out as doubt
+  would hold tau at its reference against the evidence.
 
-Everything here works on curves (r, t), one row a replicate, so the bootstrap re-picks tau a thousand
-times with the same code that picks it once.
+Equal taus: the one nearest the reference. `benchmarks/tau_selection.py` measures the rules against grid
+search and fixed taus. Everything here works on curves (r, t), one row a replicate, so the bootstrap
+re-picks tau a thousand times with the same code that picks it once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lacal.methods import Method
+from lacal.strata import Strata
 from lacal.tau_path import TauPath
 
 Rule = Literal["shrunk", "smoothed", "min"]
@@ -28,6 +32,9 @@ NODES_PER_BANDWIDTH = 10
 MARGIN = 4.0  # bandwidths of curve on either side of the range, so that smoothing sees no edge
 STANDARD_ERRORS = 0.5
 MAX_NODES = 3000
+TIE = 1e-9  # far below one row's weight, far above the rounding of a bootstrap replicate
+_CHUNK = 1024  # strata whose curves are held at once
+_SMALL = 8  # rows; up to here counting pairs of rows beats a product of curves
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class Spans:
     """Each row's interval on the lattice: right at nodes first..stop-1.
 
     Attributes:
-        owner: (m,) row number of each span.
+        owner: (m,) row number of each span, ascending.
         first: (m,) first node inside.
         stop: (m,) first node beyond.
         nodes: t.
@@ -52,6 +59,21 @@ class Spans:
         np.add.at(steps, (self.owner, self.first), 1)
         np.subtract.at(steps, (self.owner, self.stop), 1)
         return np.cumsum(steps[:, :-1], axis=1, dtype=np.int8)
+
+    def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(t,) sum over the spans that hold a node of `values` (m,)."""
+        steps = np.bincount(self.first, values, minlength=self.nodes + 1)
+        steps -= np.bincount(self.stop, values, minlength=self.nodes + 1)
+        return np.asarray(np.cumsum(steps[:-1]), np.float64)
+
+    def of_rows(self, chosen: NDArray[np.bool_]) -> "Spans":
+        """The spans of some of the rows, renumbered."""
+        kept = self.take(np.flatnonzero(chosen[self.owner]))
+        return replace(kept, owner=(np.cumsum(chosen) - 1)[kept.owner])
+
+    def take(self, which: NDArray[np.int64]) -> "Spans":
+        """Some of the spans, in this order."""
+        return Spans(self.owner[which], self.first[which], self.stop[which], self.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,72 +126,96 @@ class Picker:
     Attributes:
         lattice: Where the curves are read.
         rule: "min", "smoothed" or "shrunk".
-        paired_error: (t, t) standard error of the difference of balanced error between two taus.
+        paired_error: (t, t) standard error of the difference between two taus, of the curve as the
+            rule reads it; only "shrunk" looks at it.
     """
 
     lattice: Lattice
     rule: Rule
     paired_error: NDArray[np.float64]
 
+    @classmethod
+    def of(cls, lattice: Lattice, rule: Rule, covariance: NDArray[np.float64]) -> "Picker":
+        """The rule, for curves whose points have this covariance (t, t)."""
+        if rule == "shrunk":
+            covariance = lattice.kernel @ covariance @ lattice.kernel.T
+        return cls(lattice, rule, standard_error_of_differences(covariance))
+
     def pick(self, errors: NDArray[np.float64]) -> NDArray[np.int64]:
         """(r,) node picked for each of the curves (r, t); ties go to the tau nearest the reference."""
-        allowed = np.broadcast_to(self.lattice.inside, errors.shape)
         curve = errors if self.rule == "min" else self.lattice.smoothed(errors)
-        curve = np.where(allowed, curve, np.inf)
-        lowest = curve.min(axis=1, keepdims=True)
-        slack = np.full_like(lowest, 1e-12)
+        curve = np.where(self.lattice.inside, curve, np.inf)
+        excess = curve - curve.min(axis=1, keepdims=True)
+        slack = np.full_like(excess, TIE)
         if self.rule == "shrunk":
-            slack = slack + STANDARD_ERRORS * self.paired_error[curve.argmin(axis=1)]
+            slack += STANDARD_ERRORS * self.paired_error[curve.argmin(axis=1)]
         distance = np.abs(self.lattice.taus - self.lattice.reference)
-        return np.where(curve - lowest <= slack, distance, np.inf).argmin(axis=1)
+        chosen = np.where(excess <= slack, distance, np.inf).argmin(axis=1)
+        return np.asarray(chosen, np.int64)
 
 
-def paired_standard_error(path: TauPath, spans: Spans, chunk: int = 1024) -> NDArray[np.float64]:
+def paired_standard_error(path: TauPath, spans: Spans) -> NDArray[np.float64]:
     """(t, t) standard error of balanced_error(tau) - balanced_error(tau') on the same rows.
 
     Per class the variance over its rows of right(tau) - right(tau'), over (n_y - 1), summed over
-    classes, rooted, divided by the number of classes present. A class of one row says nothing of its
-    spread; it enters with the square of its difference, as if its mean were known to be 0.
+    classes, rooted, divided by the number of classes present; `lacal.strata` says what is done with
+    classes of one row.
     """
-    support = path.support
-    present = np.flatnonzero(support)
-    rows_of = support[present].astype(np.float64)
-    spread = 1.0 / (rows_of * np.maximum(rows_of - 1, 1))
-    centred = np.where(rows_of > 1, spread / rows_of, 0.0)
-    rank = np.searchsorted(present, path.labels)
-    both = _joint_right(spans, spread[rank[spans.owner]])
-    t = spans.nodes
-    for start in range(0, present.size, chunk):
-        mine = (rank[spans.owner] >= start) & (rank[spans.owner] < start + chunk)
-        count = min(chunk, present.size - start)
-        cell = (rank[spans.owner[mine]] - start) * (t + 1)
-        steps = np.bincount(cell + spans.first[mine], minlength=count * (t + 1)).astype(np.float64)
-        steps -= np.bincount(cell + spans.stop[mine], minlength=count * (t + 1))
-        right = np.cumsum(steps.reshape(count, t + 1)[:, :t], axis=1)
-        right *= np.sqrt(centred[start : start + count])[:, None]
-        both -= right.T @ right
-    own = both.diagonal()
-    variance = np.maximum(own[:, None] + own - 2 * both, 0.0)
-    return np.asarray(np.sqrt(variance) / present.size, np.float64)
+    return standard_error_of_differences(covariance(spans, Strata.of(path)))
 
 
-def _joint_right(spans: Spans, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(t, t) weighted number of rows that are right at both of two nodes."""
-    t = spans.nodes
-    several = np.bincount(spans.owner)[spans.owner] > 1
-    alone = ~several
-    corner = np.bincount(
-        spans.first[alone] * (t + 1) + spans.stop[alone], weights[alone], minlength=(t + 1) ** 2
-    )
-    # Right at nodes a <= b iff first <= a and stop > b.
-    begun = np.cumsum(corner.reshape(t + 1, t + 1), axis=0)
-    lasting = np.cumsum(begun[:, ::-1], axis=1)[:, ::-1]
-    upper = np.triu(lasting[:t, 1:])
-    joint = np.asarray(upper + np.triu(upper, 1).T, np.float64)
-    owners, row = np.unique(spans.owner[several], return_inverse=True)
-    if owners.size:  # grid-scored rows may be right in several places
-        broken = Spans(row, spans.first[several], spans.stop[several], t).right(owners.size)
-        weight = np.zeros(owners.size)
-        weight[row] = weights[several]
-        joint += (broken * weight[:, None]).T @ broken
-    return joint
+def standard_error_of_differences(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(t, t) standard errors of all differences, from the covariance (t, t)."""
+    own = covariance.diagonal()
+    return np.asarray(np.sqrt(np.maximum(own[:, None] + own - 2 * covariance, 0.0)), np.float64)
+
+
+def covariance(spans: Spans, strata: Strata) -> NDArray[np.float64]:
+    """(t, t) sampling covariance of the balanced errors at the nodes.
+
+    With R_i(tau) = 1 where row i is right, and S_h the sum of R_i over stratum h, it is
+    sum_i spread R_i(tau) R_i(tau') - sum_h centre S_h(tau) S_h(tau').
+    """
+    stratum = strata.of_row[spans.owner]
+    result = _pairs(spans, spans.owner, strata.spread[stratum])
+    small = strata.size[stratum] <= _SMALL
+    order = np.flatnonzero(small)[np.argsort(stratum[small], kind="stable")]
+    result -= _pairs(spans.take(order), stratum[order], strata.centre[stratum[order]])
+    for start in range(0, strata.size.size, _CHUNK):
+        mine = np.flatnonzero(~small & (stratum >= start) & (stratum < start + _CHUNK))
+        if mine.size:
+            right = _right_rows(spans.take(mine), stratum[mine], strata)
+            result -= right.T @ right
+    return result
+
+
+def _pairs(
+    spans: Spans, group: NDArray[np.int64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(t, t) weighted number of pairs of spans of one group that hold node a and node b.
+
+    Each pair is a rectangle of nodes, which four corners of a table of differences describe. `group`
+    (m,) ascends; `weights` (m,) are equal within a group.
+    """
+    width, apart = spans.nodes + 1, 0
+    cells, values = [np.empty(0, np.int64)], [np.empty(0)]
+    while (pair := np.flatnonzero(group[apart:] == group[: group.size - apart])).size:
+        for one, two in ((pair, pair + apart), (pair + apart, pair))[: 2 if apart else 1]:
+            for a, sign_a in ((spans.first, 1.0), (spans.stop, -1.0)):
+                for b, sign_b in ((spans.first, 1.0), (spans.stop, -1.0)):
+                    cells.append(a[one] * width + b[two])
+                    values.append(sign_a * sign_b * weights[pair])
+        apart += 1
+    corners = np.bincount(np.concatenate(cells), np.concatenate(values), minlength=width**2)
+    table = corners.reshape(width, width)[:-1, :-1]
+    return np.asarray(table.cumsum(axis=0).cumsum(axis=1), np.float64)
+
+
+def _right_rows(spans: Spans, stratum: NDArray[np.int64], strata: Strata) -> NDArray[np.float64]:
+    """(s, t) right rows of each stratum that owns one of the spans, times the root of its centre."""
+    present, row = np.unique(stratum, return_inverse=True)
+    cell, size = row * (spans.nodes + 1), present.size * (spans.nodes + 1)
+    steps = np.bincount(cell + spans.first, minlength=size)
+    steps -= np.bincount(cell + spans.stop, minlength=size)
+    right = np.cumsum(steps.reshape(present.size, -1)[:, :-1], axis=1)
+    return np.asarray(right * np.sqrt(strata.centre[present])[:, None], np.float64)

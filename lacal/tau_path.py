@@ -120,7 +120,7 @@ class TauPathAccumulator:
 
     @property
     def classes(self) -> int:
-        """k."""
+        """Number of classes, k."""
         return self.statistics.log_prior.size
 
     def update(self, batch: Batch) -> None:
@@ -199,8 +199,8 @@ class _SortedSum:
     sums: NDArray[np.float64]
 
     def upto(self, taus: NDArray[np.float64], *, inclusive: bool) -> NDArray[np.float64]:
-        side = "right" if inclusive else "left"
-        return self.sums[np.searchsorted(self.positions, taus, side=side)]
+        place = np.searchsorted(self.positions, taus, side="right" if inclusive else "left")
+        return self.sums[place]
 
 
 def _sorted_sum(positions: NDArray[np.float64], weights: NDArray[np.float64]) -> _SortedSum:

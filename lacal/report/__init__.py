@@ -1,0 +1,1 @@
+"""Results of the verbs, rendered: `numbers` for JSON, `text` for the terminal."""

@@ -1,0 +1,5 @@
+"""`python -m lacal`."""
+
+from lacal.cli.main import main
+
+main()

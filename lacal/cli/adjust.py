@@ -1,0 +1,124 @@
+"""`lacal adjust`: adjusted predictions of a logits file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lacal.cli.options import (
+    FILE,
+    OneOf,
+    counts_of,
+    counts_options,
+    format_options,
+    method_options,
+    required_prior_of,
+    source_options,
+    source_options_of,
+    statistics_of,
+)
+from lacal.errors import UsageError
+
+if TYPE_CHECKING:
+    from lacal.calibration import Calibration
+    from lacal.counts import Counts
+    from lacal.source import LogitsSource
+
+
+@click.command("adjust", short_help="Write adjusted predictions of a logits file.")
+@click.argument("source", type=FILE)
+@click.option("--calibration", "calibration_path", type=FILE, help="File written by tune-tau.")
+@click.option("--tau", type=float, help="Use this tau, with --counts, instead of a calibration.")
+@counts_options
+@method_options
+@click.option("-o", "--output", type=FILE, required=True, help="Predictions to write (.parquet).")
+@click.option("--force", is_flag=True, help="Replace an existing output.")
+@click.option("--top-k", type=click.IntRange(0), default=0, help="Also list the K best classes.")
+@click.option(
+    "--write-scores",
+    type=OneOf("logits", "probs"),
+    help="Also write every adjusted logit or probability.",
+)
+@click.option("--allow-tuned-rows", is_flag=True, help="Score the rows that tau was tuned on.")
+@click.option("--force-adjust", is_flag=True, help="Adjust logits that are adjusted already.")
+@source_options
+@format_options("text", "json")
+def command(source: Path, **given: Any) -> None:
+    """Apply a calibration (or --counts and --tau) to SOURCE and write one row an example.
+
+    \b
+    Example:
+      lacal adjust test.npz --calibration calibration.json -o predictions.parquet
+    """
+    from lacal import calibration, pipeline
+    from lacal.atomic import check_target
+    from lacal.cli.show import WithProgress, show_json, show_text
+    from lacal.predictions import PredictionColumns
+    from lacal.report import numbers, text
+    from lacal.source import open_source
+
+    output: Path = given["output"]
+    if output.suffix.lower() not in (".parquet", ".pq"):
+        raise UsageError(f"{output}: predictions are written as Parquet; name a .parquet file")
+    inputs = [given[name] for name in ("calibration_path", "counts", "head", "labels")]
+    check_target(
+        output, force=given["force"], inputs=(source, *(one for one in inputs if one is not None))
+    )
+    _check_one_recipe(given)
+    loaded = calibration.read(given["calibration_path"]) if given["calibration_path"] else None
+    method = loaded.method if loaded else given["method"]
+    counts = counts_of(given)
+    names = loaded.prior.class_names if loaded else counts.names if counts else None
+    opened = open_source(
+        source,
+        source_options_of(given),
+        class_names=names,
+        shift_blind=method == "logit-adjustment",
+        allow_adjusted=given["force_adjust"],
+    )
+    recipe = loaded or _given_tau(given, counts, opened)
+    recipe.check_fits(opened.classes, opened.class_names, opened.place)
+    top_k = given["top_k"]
+    if top_k > opened.classes:
+        raise UsageError(f"--top-k: got {top_k}, expected at most {opened.classes}, the classes")
+    done = pipeline.adjust(
+        WithProgress(opened),
+        recipe,
+        output,
+        PredictionColumns(top_k, given["write_scores"]),
+        allow_tuned_rows=given["allow_tuned_rows"],
+    )
+    groups = recipe.prior.groups()
+    if given["as_json"] or given["output_format"] == "json":
+        show_json(numbers.adjusted(done, opened, groups))
+    else:
+        show_text(text.adjusted(done, opened, groups))
+
+
+def _check_one_recipe(given: dict[str, Any]) -> None:
+    if (given["calibration_path"] is None) == (given["tau"] is None):
+        raise UsageError(
+            "say what to apply: either --calibration FILE, or --counts FILE with --tau T"
+        )
+    if given["calibration_path"] is not None and given["counts"] is not None:
+        raise UsageError("--calibration brings its own counts; leave --counts out")
+
+
+def _given_tau(
+    given: dict[str, Any], counts: "Counts | None", source: "LogitsSource"
+) -> "Calibration":
+    """A calibration made of the tau on the command line, tuned on nothing."""
+    from lacal.calibration import calibration_of
+
+    if not abs(given["tau"]) < 1e6:
+        raise UsageError(f"--tau: got {given['tau']}, expected a finite number")
+    prior = required_prior_of(given, counts, source)
+    return calibration_of(
+        given["method"],
+        given["tau"],
+        prior,
+        statistics_of(given, prior, source),
+        select="given",
+        scores=given["scores"] or "logits",
+        tuned_on=None,
+    )

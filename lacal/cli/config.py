@@ -1,0 +1,52 @@
+"""Option values from a TOML file: --config FILE, or [tool.lacal] of ./pyproject.toml.
+
+Precedence: command line, then LACAL_* environment, then this, then defaults.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from lacal.errors import UsageError
+
+PROJECT = Path("pyproject.toml")
+
+
+def defaults(config: str | None) -> dict[str, Any]:
+    """Default values per command, keys spelled as parameters."""
+    if config is not None:
+        return _tables(_parsed(Path(config)), config)
+    if not PROJECT.is_file():
+        return {}
+    tool = _parsed(PROJECT).get("tool", {})
+    own = tool.get("lacal", {}) if isinstance(tool, dict) else {}
+    return _tables(own, f"{PROJECT} [tool.lacal]")
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: there is no such file (--config)") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: is not TOML that can be read ({str(error)[:100]})") from error
+
+
+def _tables(content: Any, place: str) -> dict[str, Any]:
+    from lacal.cli.main import COMMANDS
+    from lacal.names import near_miss, shown
+
+    if not isinstance(content, dict):
+        raise UsageError(f"{place}: expected a table for each command")
+    for name, options in content.items():
+        if name not in COMMANDS:
+            raise UsageError(
+                f"{place}: {shown(name)} is no command; expected tables named after one of "
+                f"{', '.join(COMMANDS)}.{near_miss(name, COMMANDS)}"
+            )
+        if not isinstance(options, dict):
+            raise UsageError(f"{place}: {shown(name)} must be a table of options")
+    return {
+        name: {key.replace("-", "_"): value for key, value in options.items()}
+        for name, options in content.items()
+    }

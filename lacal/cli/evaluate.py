@@ -1,0 +1,105 @@
+"""`lacal evaluate`: errors with their uncertainty."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lacal.cli.options import (
+    FILE,
+    counts_of,
+    counts_options,
+    format_options,
+    prior_of,
+    source_options,
+    source_options_of,
+)
+from lacal.errors import UsageError
+
+if TYPE_CHECKING:
+    from lacal.calibration import Calibration
+    from lacal.formats import Table
+    from lacal.pipeline.evaluate import Evaluation
+    from lacal.prior import LabelPrior
+
+
+@click.command("evaluate", short_help="Balanced, micro, group and class errors, with uncertainty.")
+@click.argument("source", type=FILE)
+@click.option("--calibration", "calibration_path", type=FILE, help="Adjust the logits with this.")
+@counts_options
+@click.option("--allow-tuned-rows", is_flag=True, help="Score the rows that tau was tuned on.")
+@source_options
+@format_options("text", "json")
+def command(source: Path, **given: Any) -> None:
+    """Measure the errors of SOURCE: labelled logits, or a predictions file with labels.
+
+    Groups (many, medium, few) need the training counts, from --counts or --calibration.
+
+    \b
+    Example:
+      lacal evaluate predictions.parquet --counts counts.csv
+    """
+    from lacal import calibration
+    from lacal.cli.show import show_json, show_text
+    from lacal.formats import open_table
+    from lacal.pipeline.evaluate import is_predictions
+    from lacal.report import numbers, text
+
+    loaded = calibration.read(given["calibration_path"]) if given["calibration_path"] else None
+    if loaded is not None and given["counts"] is not None:
+        raise UsageError("--calibration brings its own counts; leave --counts out")
+    table = open_table(source)
+    score = _predictions if is_predictions(table) else _logits
+    found, prior = score(table, loaded, given)
+    if given["as_json"] or given["output_format"] == "json":
+        show_json(numbers.evaluation(found, str(source), loaded, prior))
+    else:
+        show_text(text.evaluation(found, str(source), prior))
+
+
+def _logits(
+    table: "Table", loaded: "Calibration | None", given: dict[str, Any]
+) -> "tuple[Evaluation, LabelPrior | None]":
+    from lacal import pipeline
+    from lacal.cli.show import WithProgress
+    from lacal.source import open_source
+
+    counts = counts_of(given)
+    source = open_source(
+        table.path,
+        source_options_of(given),
+        class_names=loaded.prior.class_names if loaded else counts.names if counts else None,
+        shift_blind=loaded is None or loaded.method == "logit-adjustment",
+        allow_adjusted=loaded is None,
+    )
+    prior = loaded.prior if loaded else prior_of(given, counts, source)
+    if loaded is not None:
+        loaded.check_fits(source.classes, source.class_names, source.place)
+    found = pipeline.evaluate(
+        WithProgress(source), loaded, allow_tuned_rows=given["allow_tuned_rows"]
+    )
+    return found, prior
+
+
+def _predictions(
+    table: "Table", loaded: "Calibration | None", given: dict[str, Any]
+) -> "tuple[Evaluation, LabelPrior | None]":
+    from lacal import pipeline
+    from lacal.prior import ZeroCount
+
+    if loaded is not None:
+        raise UsageError(
+            f"{table.path}: holds predictions, which a calibration cannot adjust again; leave "
+            "--calibration out, or give the logits"
+        )
+    counts, prior = counts_of(given), None
+    if counts is not None:
+        prior = counts.prior(
+            class_names=table.class_names,
+            logits_place=str(table.path),
+            zero_count=ZeroCount.parse(given["zero_count"]),
+        )
+    found = pipeline.evaluate_predictions(
+        table, prior, label_key=given["label_key"], ignore=given["ignore_label"]
+    )
+    return found, prior

@@ -1,0 +1,149 @@
+"""The command line's door: the group of commands, and the one seam that turns errors into exit codes.
+
+Exit codes: 0 done, 1 a gate failed, 2 bad usage or bad input, 3 the run failed, 130 interrupted
+(143 by SIGTERM, 129 by SIGHUP). A command is one file that parses, calls one verb of `lacal.pipeline`,
+and renders; it is imported when it is named. Nothing here imports NumPy, so `lacal --help` is quick.
+"""
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from lacal import __version__
+from lacal.errors import LacalError
+
+COMMANDS = ("inspect", "tune-tau", "adjust", "evaluate")
+RUN_FAILED = 3
+
+
+class Stopped(BaseException):
+    """A signal asked the process to end."""
+
+    def __init__(self, number: int) -> None:
+        """Keep the signal's number: the exit code is 128 + number."""
+        super().__init__(number)
+        self.number = number
+
+
+class _Commands(click.Group):
+    """Commands by name, imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"lacal.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "LACAL",
+        "max_content_width": 100,
+    },
+)
+@click.version_option(__version__, message="lacal %(version)s")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False),
+    help="TOML file of option values: a table per command, such as [tune-tau] select = 'min'. "
+    "[tool.lacal] of ./pyproject.toml is read where there is none.",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def lacal(ctx: click.Context, config: str | None, debug: bool) -> None:
+    """Make classifiers trained on long-tailed data fair to their rare classes, after training.
+
+    \b
+    lacal tune-tau val.npz --counts counts.csv -o calibration.json
+    lacal adjust test.npz --calibration calibration.json -o predictions.parquet
+    """
+    from lacal.cli.config import defaults
+
+    ctx.default_map = defaults(config)
+    ctx.obj = {"debug": debug}
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given or bool(os.environ.get("LACAL_DEBUG"))
+    code = run(given, debug)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    raise SystemExit(code)
+
+
+def run(arguments: list[str], debug: bool = False) -> int:
+    """The exit code of a command line; errors become one line on stderr."""
+    try:
+        with _signals_as_exceptions():
+            lacal.main(arguments, prog_name="lacal", standalone_mode=False)
+            sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except LacalError as error:
+        if debug:
+            raise
+        _say(f"Error: {error}")
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _say("Interrupted; nothing was written.")
+        return 128 + signal.SIGINT
+    except Stopped as stop:
+        _say(f"Stopped by {signal.Signals(stop.number).name}; nothing was written.")
+        return 128 + stop.number
+    except BrokenPipeError:
+        # The reader of our output has seen enough; point stdout away so that exit does not trip over it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        _say("Error: out of memory; close other programs or use a machine with more.")
+        return RUN_FAILED
+    except OSError as error:
+        if debug:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        _say(f"Error: {place}{error.strerror or error}; the run could not go on.")
+        return RUN_FAILED
+    return 0
+
+
+@contextlib.contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind like Ctrl-C does, so that temporaries are removed."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise Stopped(number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    try:
+        before = {number: signal.signal(number, stop) for number in numbers}
+    except ValueError:  # not the main thread: the embedding program keeps its handlers
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)

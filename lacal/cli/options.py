@@ -1,0 +1,193 @@
+"""Options that several commands share, and what they build.
+
+Choices and grids are read late, so that showing a help page imports no NumPy.
+"""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from lacal.counts import Counts
+    from lacal.methods import ClassStatistics
+    from lacal.prior import LabelPrior
+    from lacal.source import LogitsSource, SourceOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class OneOf(click.ParamType[str]):
+    """A choice that names the nearest one when it is missed."""
+
+    name = "choice"
+
+    def __init__(self, *choices: str) -> None:
+        """Take the choices in the order they are shown."""
+        self.choices = choices
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The choices between brackets."""
+        return f"[{'|'.join(self.choices)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The value itself, if it is one of the choices."""
+        if value not in self.choices:
+            from lacal.names import near_miss, shown
+
+            hint = near_miss(str(value), self.choices)
+            known = ", ".join(self.choices)
+            self.fail(f"{shown(str(value))} is not one of {known}.{hint}", param, ctx)
+        return str(value)
+
+
+METHOD_NAMES = ("logit-adjustment", "weight-norm", "prior-division")
+FILE = click.Path(path_type=Path)
+
+
+def _stack(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(command: F) -> F:
+        return functools.reduce(lambda inner, option: option(inner), reversed(options), command)
+
+    return decorate
+
+
+def source_options(command: F) -> F:
+    """How to read logits, labels and ids; collected by `source_of`."""
+    return _stack(
+        click.option("--labels", type=FILE, help="File of labels, if not beside the logits."),
+        click.option("--logits-key", metavar="NAME", help="Field of the logits, or 'PREFIX*'."),
+        click.option(
+            "--label-key", metavar="NAME", help="Field of the labels [default: label(s)]."
+        ),
+        click.option("--id-key", metavar="NAME", help="Field of the row ids [default: id(s)]."),
+        click.option(
+            "--scores",
+            type=OneOf("logits", "log-probs", "probs"),
+            help="What the numbers are [default: logits, checked].",
+        ),
+        click.option(
+            "--ignore-label", type=int, metavar="N", help="Label of rows without a label."
+        ),
+    )(command)
+
+
+def counts_options(command: F) -> F:
+    """Where training counts come from; read by `prior_of`."""
+    return _stack(
+        click.option("--counts", type=FILE, help="Training counts per class (or labels to count)."),
+        click.option("--counts-key", metavar="NAME", help="Field of the counts."),
+        click.option("--counts-from-labels", is_flag=True, help="The counts file holds labels."),
+        click.option(
+            "--zero-count",
+            metavar="RULE",
+            default="error",
+            show_default=True,
+            help="For a class of zero count: error, mask (never predict it) or smooth:K.",
+        ),
+    )(command)
+
+
+def method_options(command: F) -> F:
+    """Which post-hoc method, and the head it needs; read by `statistics_of`."""
+    return _stack(
+        click.option(
+            "--method",
+            type=OneOf(*METHOD_NAMES),
+            default=METHOD_NAMES[0],
+            show_default=True,
+            help="Post-hoc method.",
+        ),
+        click.option(
+            "--head", type=FILE, help="The classifier's weight (and bias), for weight-norm."
+        ),
+        click.option(
+            "--bias",
+            type=OneOf("drop", "scale", "keep"),
+            default="drop",
+            show_default=True,
+            help="What weight-norm does with the head's bias.",
+        ),
+    )(command)
+
+
+def format_options(*formats: str) -> Callable[[F], F]:
+    """How the result is printed."""
+    return _stack(
+        click.option(
+            "--format",
+            "output_format",
+            type=OneOf(*formats),
+            default=formats[0],
+            show_default=True,
+            help="How the result is printed.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
+    )
+
+
+def source_options_of(given: dict[str, Any]) -> "SourceOptions":
+    """The source options among a command's parameters."""
+    from lacal.source import SourceOptions
+
+    names = ("labels", "logits_key", "label_key", "id_key", "scores", "ignore_label")
+    return SourceOptions(**{name: given[name] for name in names})
+
+
+def counts_of(given: dict[str, Any]) -> "Counts | None":
+    """The counts file, or None where none is given."""
+    if given["counts"] is None:
+        return None
+    from lacal.counts import read_counts
+
+    return read_counts(
+        given["counts"], key=given["counts_key"], from_labels=given["counts_from_labels"]
+    )
+
+
+def prior_of(
+    given: dict[str, Any], counts: "Counts | None", source: "LogitsSource"
+) -> "LabelPrior | None":
+    """The training counts, checked against the source's classes."""
+    if counts is None:
+        return None
+    from lacal.prior import ZeroCount
+
+    return counts.prior(
+        classes=source.classes,
+        class_names=source.class_names,
+        logits_place=source.place,
+        zero_count=ZeroCount.parse(given["zero_count"]),
+    )
+
+
+def required_prior_of(
+    given: dict[str, Any], counts: "Counts | None", source: "LogitsSource"
+) -> "LabelPrior":
+    """The training counts of a command that cannot do without."""
+    prior = prior_of(given, counts, source)
+    if prior is None:
+        raise click.UsageError(
+            "training counts are needed; give --counts FILE (a CSV of class,count, for example)"
+        )
+    return prior
+
+
+def statistics_of(
+    given: dict[str, Any], prior: "LabelPrior", source: "LogitsSource"
+) -> "ClassStatistics":
+    """What the method needs to know of the classes."""
+    from lacal.head import read_head
+    from lacal.methods import ClassStatistics
+
+    if given["head"] is None:
+        return ClassStatistics(prior.log_prior, bias_rule=given["bias"])
+    head = read_head(
+        given["head"],
+        classes=source.classes,
+        class_names=prior.class_names,
+        logits_place=source.place,
+    )
+    return ClassStatistics(prior.log_prior, head.weight_norms, head.bias, given["bias"])

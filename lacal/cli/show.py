@@ -1,0 +1,69 @@
+"""The result on stdout, talk on stderr, progress bars on stderr and on terminals only."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from lacal.batch import Batch
+    from lacal.source import LogitsSource
+
+PLAIN_WIDTH = 100
+
+
+def show_text(blocks: Iterable[Any]) -> None:
+    """Lines and tables; colour and width follow the terminal, NO_COLOR is honoured by rich."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    console = Console(width=width, highlight=False, soft_wrap=False)
+    for block in blocks:
+        if isinstance(block, str):
+            console.print(block, markup=False, soft_wrap=True)
+        else:
+            console.print(block)
+
+
+def show_json(value: dict[str, Any]) -> None:
+    """One JSON object, full precision; NaN cannot occur in it."""
+    click.echo(json.dumps(value, allow_nan=False, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """A remark on stderr."""
+    click.echo(text, err=True)
+
+
+class WithProgress:
+    """A source whose passes show a bar, where stderr is a terminal and the pass is long."""
+
+    def __init__(self, source: "LogitsSource") -> None:
+        """Wrap a source."""
+        self._source = source
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def batches(self) -> "Iterator[Batch]":
+        """The source's batches, counted."""
+        if not sys.stderr.isatty():
+            yield from self._source.batches()
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f} rows"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        ) as bar:
+            task = bar.add_task("reading", total=self._source.rows)
+            for batch in self._source.batches():
+                yield batch
+                bar.advance(task, batch.logits.shape[0])

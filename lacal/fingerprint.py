@@ -1,0 +1,93 @@
+"""Which rows tau was tuned on, remembered in a few kilobytes.
+
+Each row is hashed by its logits alone (at most 16 evenly spaced classes, rounded to float32, so that
+the file's format, precision and order do not matter). The sketch keeps the smallest 256 hashes: a random
+sample of the rows that is the same for the same rows. Looking for them among other rows tells which share
+of the tuned rows comes back (bottom-k sketch, Broder 1997; Cohen & Kaplan 2007).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lacal.batch import Batch, Logits
+
+SKETCH = 256
+_COLUMNS = 16
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, as in Fibonacci hashing
+
+Hashes = NDArray[np.uint64]
+
+
+def row_hashes(logits: Logits) -> Hashes:
+    """(n,) one 64-bit hash per row; the same for the same values in float32 or float64."""
+    k = logits.shape[1]
+    columns = np.unique(np.linspace(0, k - 1, min(k, _COLUMNS)).round().astype(np.int64))
+    with np.errstate(over="ignore"):
+        values = logits[:, columns].astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
+    bits = values.view(np.uint32).astype(np.uint64)
+    hashes = np.full(logits.shape[0], np.uint64(k))
+    for column in bits.T:
+        hashes = (hashes ^ column) * _ODD
+        hashes ^= hashes >> np.uint64(29)
+    return hashes
+
+
+@dataclass(slots=True)
+class RowSketch:
+    """Fingerprint of a set of rows; merges, and does not depend on their order.
+
+    Attributes:
+        rows: Number of rows.
+        digest: Sum of all row hashes modulo 2^64.
+        smallest: At most 256 smallest distinct hashes, ascending.
+    """
+
+    rows: int = 0
+    digest: int = 0
+    smallest: Hashes = field(default_factory=lambda: np.empty(0, np.uint64))
+
+    def update(self, batch: Batch) -> None:
+        """Add the rows of a batch."""
+        self._add(batch.logits.shape[0], row_hashes(batch.logits))
+
+    def merge(self, other: "RowSketch") -> None:
+        """Add another part's rows."""
+        self.rows += other.rows
+        self.digest = (self.digest + other.digest) % 2**64
+        self.smallest = np.unique(np.concatenate([self.smallest, other.smallest]))[:SKETCH]
+
+    def _add(self, rows: int, hashes: Hashes) -> None:
+        self.rows += rows
+        self.digest = (self.digest + int(hashes.sum(dtype=np.uint64))) % 2**64
+        if self.smallest.size == SKETCH:
+            hashes = hashes[hashes < self.smallest[-1]]
+        self.smallest = np.unique(np.concatenate([self.smallest, hashes]))[:SKETCH]
+
+
+@dataclass(slots=True)
+class Overlap:
+    """Counts how many rows of a sketch turn up in the rows that pass by.
+
+    Attributes:
+        tuned: Hashes to look for, ascending.
+        found: (m,) whether each has been seen.
+    """
+
+    tuned: Hashes
+    found: NDArray[np.bool_]
+
+    @classmethod
+    def with_rows(cls, tuned: Hashes) -> "Overlap":
+        """Look for these hashes."""
+        return cls(tuned, np.zeros(tuned.size, np.bool_))
+
+    def update(self, batch: Batch) -> None:
+        """Look through a batch."""
+        self.found |= np.isin(self.tuned, row_hashes(batch.logits))
+
+    @property
+    def share(self) -> float:
+        """Estimated share of the tuned rows that passed by."""
+        return float(self.found.mean()) if self.found.size else 0.0

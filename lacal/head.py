@@ -1,0 +1,104 @@
+"""The classifier's head from a file: what weight normalisation needs of the model.
+
+A field `weight` or `W` (or ending in `.weight`) of shape (k, d), with an optional `bias` or `b` (k,); or
+norms alone: a field `weight_norms` or `norms`, or the only array of the file, of shape (k,).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lacal.batch import PerClass
+from lacal.errors import DataError
+from lacal.formats import Table, open_table
+from lacal.names import agree, shown
+
+WEIGHT_FIELDS = ("weight", "w")
+BIAS_FIELDS = ("bias", "b")
+NORM_FIELDS = ("weight_norms", "norms")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Norms (k,) of the weight's rows, and the bias (k,) or None for a head without one."""
+
+    weight_norms: PerClass
+    bias: PerClass | None
+
+
+def read_head(
+    path: Path,
+    *,
+    classes: int,
+    class_names: tuple[str, ...] | None = None,
+    logits_place: str = "the logits",
+) -> Head:
+    """Read and check a head against the number and the names of the classes."""
+    table = open_table(path)
+    agree(class_names, logits_place, table.class_names, str(path))
+    norms_field = _find(table, NORM_FIELDS, 1)
+    if norms_field is None and len(table.fields) == 1:
+        (only,) = table.fields.values()
+        norms_field = only.name if len(only.shape) == 1 else None
+    bias_field = _find(table, BIAS_FIELDS, 1)
+    bias = None if bias_field is None else _per_class(table, bias_field, classes)
+    if norms_field is not None:
+        return Head(_positive(_per_class(table, norms_field, classes), path), bias)
+    weight_field = _weight_field(table, classes)
+    weight = table.read(weight_field).astype(np.float64)
+    if not np.isfinite(weight).all():
+        raise DataError(f"{path}: {shown(weight_field)} holds NaN or infinity")
+    return Head(_positive(np.linalg.norm(weight, axis=1), path), bias)
+
+
+def _find(table: Table, usual: tuple[str, ...], dimensions: int) -> str | None:
+    named = [
+        one.name
+        for one in table.fields.values()
+        if len(one.shape) == dimensions
+        and one.kind in ("float", "int")
+        and (one.name.lower() in usual or one.name.lower().endswith(tuple(f".{u}" for u in usual)))
+    ]
+    return named[0] if len(named) == 1 else None
+
+
+def _weight_field(table: Table, classes: int) -> str:
+    matrices = {
+        name: one.shape
+        for name, one in table.fields.items()
+        if len(one.shape) == 2 and one.kind in ("float", "int")
+    }
+    fitting = [name for name, shape in matrices.items() if shape[0] == classes]
+    usual = [n for n in fitting if n.lower().split(".")[-1] in WEIGHT_FIELDS]
+    for candidates in (usual, fitting):
+        if len(candidates) == 1:
+            return candidates[0]
+    listed = ", ".join(f"{shown(name)} {shape}" for name, shape in list(matrices.items())[:8])
+    transposed = any(shape[1] == classes for shape in matrices.values()) and not fitting
+    hint = "; it looks transposed, give it as (classes, features)" if transposed else ""
+    raise DataError(
+        f"{table.path}: expected one weight of shape ({classes}, features) or `weight_norms` "
+        f"({classes},); got {listed or 'no matrix'}{hint}"
+    )
+
+
+def _per_class(table: Table, field: str, classes: int) -> PerClass:
+    values = table.read(field)
+    if values.shape != (classes,):
+        raise DataError(
+            f"{table.path}: {shown(field)} has shape {values.shape}, expected ({classes},), one a class"
+        )
+    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+        raise DataError(f"{table.path}: {shown(field)} must hold finite numbers")
+    return values.astype(np.float64)
+
+
+def _positive(norms: PerClass, path: Path) -> PerClass:
+    if not (norms > 0).all():
+        at = int((norms <= 0).argmax())
+        raise DataError(
+            f"{path}: the weight norm of class {at} is {norms[at]:g}, expected above 0; weight "
+            "normalisation divides by it"
+        )
+    return norms

@@ -1,0 +1,78 @@
+"""Class names: shown safely, told apart from numbers, and held in one order.
+
+Names travel with logits, counts, heads and calibration files. Where two of them disagree in number,
+spelling or order, the run stops: a prior given to the wrong classes is a loss nobody would notice.
+"""
+
+import difflib
+
+from lacal.errors import DataError
+from lacal.formats.shown import printable
+
+
+def shown(text: str) -> str:
+    """Text from a file in quotes, safe for a terminal: shortened, control and bidi characters escaped."""
+    return f"'{printable(text, 60)}'"
+
+
+def class_numbers(names: list[str]) -> list[int] | None:
+    """The names as numbers if they are exactly 0..k-1 in some order, else None.
+
+    Example:
+        >>> class_numbers(["0", "10", "2"]) is None   # not 0..2: these are names
+        True
+        >>> class_numbers(["0", "2", "1"])
+        [0, 2, 1]
+    """
+    if not all(name.isascii() and name.isdigit() and len(name) <= 9 for name in names):
+        return None
+    numbers = [int(name) for name in names]
+    return numbers if sorted(numbers) == list(range(len(numbers))) else None
+
+
+def check_distinct(names: tuple[str, ...], place: str) -> None:
+    """Refuse a name that stands for two classes."""
+    if len(set(names)) != len(names):
+        seen: set[str] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise DataError(
+            f"{place}: class name {shown(twice)} occurs twice; every class needs its own"
+        )
+
+
+def agree(
+    first: tuple[str, ...] | None,
+    first_place: str,
+    second: tuple[str, ...] | None,
+    second_place: str,
+) -> tuple[str, ...] | None:
+    """The names both sides agree on; either side may have none.
+
+    Raises:
+        DataError: They differ in number, in names, or in order.
+    """
+    if first is None or second is None:
+        return first if second is None else second
+    if first == second:
+        return first
+    if len(first) != len(second):
+        raise DataError(
+            f"{second_place}: has {len(second)} classes, {first_place} has {len(first)}; they must be "
+            "of the same model"
+        )
+    at = next(j for j, (one, other) in enumerate(zip(first, second, strict=True)) if one != other)
+    if set(first) == set(second):
+        raise DataError(
+            f"{second_place}: classes are in another order than in {first_place}; class {at} is "
+            f"{shown(second[at])} here and {shown(first[at])} there; put both in one order"
+        )
+    raise DataError(
+        f"{second_place}: class {at} is {shown(second[at])}, but {shown(first[at])} in {first_place}; "
+        "they must name the same classes"
+    )
+
+
+def near_miss(word: str, known: tuple[str, ...]) -> str:
+    """' Did you mean ...?' where a known word is close, else ''."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" Did you mean {shown(close[0])}?" if close else ""

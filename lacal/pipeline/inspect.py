@@ -1,0 +1,123 @@
+"""`inspect`: what a source holds and what looks wrong with it, before anything is done with it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lacal.batch import NO_LABEL
+from lacal.metrics import ClassTally
+from lacal.prior import LabelPrior
+from lacal.source import Source
+
+# A class order mix-up shows as a prior that runs against what the model predicts.
+CONTRARY = -0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What one pass saw.
+
+    Attributes:
+        rows: Number of rows.
+        tally: Support and errors of the plain argmax, empty where rows carry no label.
+        predicted: (k,) rows whose plain argmax is the class.
+        low: Smallest logit.
+        high: Largest logit.
+        constant_rows: Rows whose logits are all equal.
+        tied_rows: Rows whose largest logit occurs more than once.
+        unlabelled: Rows without a label.
+        findings: What looks wrong, a sentence each.
+    """
+
+    rows: int
+    tally: ClassTally
+    predicted: NDArray[np.int64]
+    low: float
+    high: float
+    constant_rows: int
+    tied_rows: int
+    unlabelled: int
+    findings: list[str] = field(default_factory=list)
+
+
+def inspect(source: Source, prior: LabelPrior | None) -> Inspection:
+    """Look through a source once.
+
+    Args:
+        source: Logits, with labels or without.
+        prior: Training counts in the source's class order, to compare with.
+    """
+    tally = ClassTally.empty(source.classes)
+    predicted = np.zeros(source.classes, np.int64)
+    rows = constant = tied = unlabelled = 0
+    low, high = np.inf, -np.inf
+    for batch in source.batches():
+        largest, smallest = batch.logits.max(axis=1), batch.logits.min(axis=1)
+        predictions = batch.logits.argmax(axis=1)
+        rows += predictions.size
+        low, high = min(low, float(smallest.min())), max(high, float(largest.max()))
+        constant += int(np.count_nonzero(largest == smallest))
+        tied += int(np.count_nonzero((batch.logits == largest[:, None]).sum(axis=1) > 1))
+        predicted += np.bincount(predictions, minlength=source.classes)
+        tally.update(batch.labels, predictions)
+        if batch.labels is not None:
+            unlabelled += int(np.count_nonzero(batch.labels == NO_LABEL))
+    seen = Inspection(rows, tally, predicted, low, high, constant, tied, unlabelled)
+    seen.findings.extend(_findings(seen, source, prior))
+    return seen
+
+
+def _findings(seen: Inspection, source: Source, prior: LabelPrior | None) -> list[str]:
+    found = []
+    if seen.constant_rows:
+        found.append(f"{seen.constant_rows:,} rows are constant: every class has the same logit")
+    if seen.tied_rows > max(seen.constant_rows, seen.rows // 100):
+        found.append(
+            f"{seen.tied_rows:,} rows tie for the largest logit; coarse numbers? ties go to the lowest class"
+        )
+    if source.labelled:
+        found += _label_findings(seen)
+    if prior is not None:
+        found += _prior_findings(seen, prior)
+    return found
+
+
+def _label_findings(seen: Inspection) -> list[str]:
+    found = []
+    k = seen.tally.support.size
+    if seen.tally.absent.size:
+        found.append(f"{seen.tally.absent.size} of {k} classes have no labelled row")
+    micro = seen.tally.micro()
+    if micro.value is not None and micro.n >= 10 * k and micro.value > 1 - 1.5 / k:
+        found.append(
+            f"accuracy is at chance ({1 - micro.value:.1%}); are the labels in the rows' and classes' order?"
+        )
+    return found
+
+
+def _prior_findings(seen: Inspection, prior: LabelPrior) -> list[str]:
+    if seen.predicted.sum() < seen.predicted.size or prior.imbalance_ratio == 1:
+        return []
+    correlation = _rank_correlation(prior.class_counts, seen.predicted)
+    if correlation > CONTRARY:
+        return []
+    return [
+        f"classes with more training examples are predicted less often (rank correlation "
+        f"{correlation:.2f}); are counts and logits in one class order?"
+    ]
+
+
+def _rank_correlation(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    """Spearman's, with average ranks; 0 where one side is constant."""
+    ranks = [_ranks(one) for one in (first, second)]
+    spread = [float(one.std()) for one in ranks]
+    if not all(spread):
+        return 0.0
+    centred = [one - one.mean() for one in ranks]
+    return float((centred[0] * centred[1]).mean() / (spread[0] * spread[1]))
+
+
+def _ranks(values: NDArray[np.int64]) -> NDArray[np.float64]:
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(sizes) - (sizes - 1) / 2)[group], np.float64)

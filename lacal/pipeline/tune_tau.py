@@ -1,0 +1,223 @@
+"""`tune_tau`: one pass over a validation source, then everything about tau from the path."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lacal.batch import Labels
+from lacal.calibration import (
+    Calibration,
+    CrossFitRecord,
+    EstimateRecord,
+    PlateauRecord,
+    TunedOn,
+    calibration_of,
+)
+from lacal.errors import DataError
+from lacal.fingerprint import RowSketch
+from lacal.methods import METHODS, ClassStatistics, Method
+from lacal.metrics import ClassTally
+from lacal.prior import LabelPrior
+from lacal.resampling import Bootstrap, CrossFit, Estimate, Sample, bootstrap, cross_fit
+from lacal.selection import RULES, Lattice, Rule
+from lacal.source import Source, require_labels
+from lacal.tau_path import Plateau, TauPath, TauPathAccumulator
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How tau is searched.
+
+    Attributes:
+        method: Row of the method table.
+        grid: (t,) ascending taus of the printed curve; its ends bound the pick.
+        rule: Selection rule.
+        draws: Bootstrap draws.
+        seed: Of the bootstrap and of the folds.
+    """
+
+    method: str
+    grid: NDArray[np.float64]
+    rule: Rule = "shrunk"
+    draws: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What the search found.
+
+    Attributes:
+        search: How it was searched.
+        rows: Rows of the source, labelled or not.
+        curve: (t,) balanced error at the grid's taus.
+        optimum: Lowest balanced error over all real tau, with its plateau.
+        picks: What each selection rule picks, and "grid": the grid's lowest point.
+        pick_errors: Balanced error at each of those.
+        tau: The pick of the rule that was asked for.
+        exact: Whether the curve is known at every tau, or on the grid alone.
+        unadjusted: Errors of the plain argmax, per class.
+        adjusted: Errors at the picked tau, per class.
+        bootstrap: Intervals for tau and for the gain over the unadjusted model.
+        cross_fit: The gain on rows that did not choose tau.
+        calibration: What to apply and to store.
+    """
+
+    search: Search
+    rows: int
+    curve: NDArray[np.float64]
+    optimum: Plateau
+    picks: dict[str, float]
+    pick_errors: dict[str, float]
+    tau: float
+    exact: bool
+    unadjusted: ClassTally
+    adjusted: ClassTally
+    bootstrap: Bootstrap
+    cross_fit: CrossFit
+    calibration: Calibration
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the pick sits at an end of the range other than 0."""
+        ends = [float(end) for end in self.search.grid[[0, -1]] if end != 0]
+        step = float(np.diff(self.search.grid).min(initial=np.inf)) / 2
+        return any(abs(self.tau - end) < min(step, 0.02) for end in ends)
+
+
+def tune_tau(
+    source: Source,
+    prior: LabelPrior,
+    statistics: ClassStatistics,
+    search: Search,
+    *,
+    scores: str = "logits",
+) -> Tuning:
+    """Search the tau of a post-hoc method for balanced error on a labelled validation source.
+
+    Args:
+        source: Logits with labels.
+        prior: Training class counts, in the source's class order.
+        statistics: What the method needs: log prior, and the head for weight normalisation.
+        search: Method, grid, rule, draws, seed.
+        scores: What the source's numbers were, for the record.
+
+    Raises:
+        DataError: No labels, or rows of a single class.
+    """
+    require_labels(source)
+    method = METHODS[search.method]
+    path, unadjusted, sketch = _one_pass(source, method, statistics, search.grid)
+    if np.count_nonzero(path.support) < 2:
+        only = prior.name(int(path.labels[0]))
+        raise DataError(
+            f"{source.place}: every labelled row is of class {only}; balanced error needs a validation "
+            "split with at least 2 classes"
+        )
+    exact = method.family(statistics) is not None
+    low, high = float(search.grid[0]), float(search.grid[-1])
+    sample = Sample.on(path, unadjusted, Lattice.over(low, high, method))
+    picks: dict[str, float] = {rule: _pick(sample, rule, low, high) for rule in RULES}
+    if not exact:
+        picks = {rule: _nearest(search.grid, tau) for rule, tau in picks.items()}
+    curve = path.balanced_error(search.grid)
+    picks["grid"] = float(search.grid[int(curve.argmin())])
+    tau = picks[search.rule]
+    at_picks = path.balanced_error(np.array(list(picks.values())))
+    before, after = _tally(path, unadjusted), _tally(path, path.right_at(tau))
+    intervals = bootstrap(
+        sample, sample.picker(search.rule), tau, draws=search.draws, seed=search.seed
+    )
+    crossed = cross_fit(sample, search.rule, seed=search.seed)
+    optimum = path.optimum(-np.inf, np.inf, method.reference)
+    record = TunedOn(
+        rows=sketch.rows,
+        labelled=int(before.support.sum()),
+        classes_present=int(np.count_nonzero(before.support)),
+        digest=f"{sketch.digest:016x}",
+        sketch=[f"{int(one):016x}" for one in sketch.smallest],
+        unadjusted_error=before.balanced().value or 0.0,
+        balanced_error=after.balanced().value or 0.0,
+        grid=search.grid.tolist(),
+        curve=curve.tolist(),
+        optimum=PlateauRecord(
+            low=_finite(optimum.low),
+            high=_finite(optimum.high),
+            balanced_error=optimum.balanced_error,
+        ),
+        picks=picks,
+        tau=_estimate(intervals.tau),
+        gain=_estimate(intervals.gain),
+        cross_fitted=CrossFitRecord(
+            gain=crossed.gain, standard_error=crossed.standard_error, taus=crossed.taus.tolist()
+        ),
+        draws=search.draws,
+        seed=search.seed,
+    )
+    return Tuning(
+        search=search,
+        rows=sketch.rows,
+        curve=curve,
+        optimum=optimum,
+        picks=picks,
+        pick_errors=dict(zip(picks, at_picks.tolist(), strict=True)),
+        tau=tau,
+        exact=exact,
+        unadjusted=before,
+        adjusted=after,
+        bootstrap=intervals,
+        cross_fit=crossed,
+        calibration=calibration_of(
+            search.method,
+            tau,
+            prior,
+            statistics,
+            select=search.rule,
+            scores=scores,
+            tuned_on=record,
+        ),
+    )
+
+
+def _one_pass(
+    source: Source, method: Method, statistics: ClassStatistics, grid: NDArray[np.float64]
+) -> tuple[TauPath, NDArray[np.bool_], RowSketch]:
+    """The path, whether the plain argmax is right on each labelled row, and the fingerprint."""
+    path = TauPathAccumulator(method, statistics, grid)
+    sketch = RowSketch()
+    right: list[NDArray[np.bool_]] = []
+    for batch in source.batches():
+        sketch.update(batch)
+        path.update(batch)
+        logits, labels = batch.labelled()
+        right.append(logits.argmax(axis=1) == labels)
+    return path.result(), np.concatenate(right), sketch
+
+
+def _pick(sample: Sample, rule: Rule, low: float, high: float) -> float:
+    """The rule's tau; "min" is exact, not read off the lattice."""
+    if rule != "min":
+        node = sample.picker(rule).pick(sample.curve()[None])[0]
+        return float(sample.lattice.taus[node])
+    best = sample.path.optimum(low, high, sample.lattice.reference)
+    return (max(best.low, low) + min(best.high, high)) / 2
+
+
+def _nearest(grid: NDArray[np.float64], tau: float) -> float:
+    return float(grid[np.abs(grid - tau).argmin()])
+
+
+def _tally(path: TauPath, right: NDArray[np.bool_]) -> ClassTally:
+    tally = ClassTally.empty(path.classes)
+    predictions: Labels = np.where(right, path.labels, -2)  # any class but the label
+    tally.update(path.labels, predictions)
+    return tally
+
+
+def _estimate(one: Estimate) -> EstimateRecord:
+    return EstimateRecord(value=one.value, low=one.low, high=one.high)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

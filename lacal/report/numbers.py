@@ -1,0 +1,179 @@
+"""Results of the verbs as plain JSON values: full precision, None where a number is undefined.
+
+This is the contract of `--format json`; every object carries `schema_version`.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lacal.calibration import Calibration
+from lacal.metrics import ClassTally, Rate
+from lacal.pipeline.adjust import Adjusted
+from lacal.pipeline.evaluate import Evaluation
+from lacal.pipeline.inspect import Inspection
+from lacal.pipeline.tune_tau import Tuning
+from lacal.prior import Groups, LabelPrior
+from lacal.resampling import Estimate
+from lacal.source import LogitsSource
+
+SCHEMA_VERSION = 1
+Json = dict[str, Any]
+
+
+def rate(one: Rate) -> Json:
+    """An error with its standard error and what it rests on."""
+    return {
+        "value": one.value,
+        "standard_error": one.standard_error,
+        "n": one.n,
+        "classes": one.classes,
+    }
+
+
+def errors(tally: ClassTally, groups: Groups | None, names: tuple[str, ...] | None) -> Json:
+    """Balanced, micro, per group and per class."""
+    return {
+        "balanced_error": rate(tally.balanced()),
+        "micro_error": rate(tally.micro()),
+        "groups": None
+        if groups is None
+        else {
+            name: {**rate(one), "training_count": groups.rule[name]}
+            for name, one in tally.by_group(groups).items()
+        },
+        "classes": [
+            {"class": j, "name": None if names is None else names[j], **class_rate(tally, j)}
+            for j in range(tally.support.size)
+        ],
+        "absent_classes": tally.absent.tolist(),
+    }
+
+
+def class_rate(tally: ClassTally, index: int) -> Json:
+    """Error of one class."""
+    one = tally.of_class(index)
+    return {"error": one.value, "standard_error": one.standard_error, "n": one.n}
+
+
+def inspection(seen: Inspection, source: LogitsSource, prior: LabelPrior | None) -> Json:
+    """What `inspect` found."""
+    names = source.class_names if prior is None else prior.class_names
+    groups = None if prior is None else prior.groups()
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "command": "inspect",
+        "source": source.place,
+        "rows": seen.rows,
+        "classes": source.classes,
+        "dtype": source.stored,
+        "class_names": None if names is None else list(names),
+        "logits": {"min": seen.low, "max": seen.high},
+        "labelled_rows": int(seen.tally.support.sum()),
+        "unlabelled_rows": seen.unlabelled,
+        "support": seen.tally.support.tolist(),
+        "absent_classes": seen.tally.absent.tolist(),
+        "training": None
+        if prior is None or groups is None
+        else {
+            "total": int(prior.class_counts.sum()),
+            "smallest": int(prior.class_counts.min()),
+            "largest": int(prior.class_counts.max()),
+            "imbalance_ratio": prior.imbalance_ratio,
+            "groups": {
+                name: {"classes": int(mask.sum()), "training_count": groups.rule[name]}
+                for name, mask in groups.masks.items()
+            },
+        },
+        "findings": list(seen.findings),
+    }
+
+
+def tuning(found: Tuning, source: LogitsSource, groups: Groups) -> Json:
+    """What `tune-tau` found."""
+    names = found.calibration.class_names
+    listed = None if names is None else tuple(names)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "command": "tune-tau",
+        "source": source.place,
+        "rows": found.rows,
+        "classes": source.classes,
+        "method": found.search.method,
+        "bias": found.calibration.bias_rule,
+        "select": found.search.rule,
+        "tau": found.tau,
+        "tau_interval": _interval(found.bootstrap.tau),
+        "at_edge": found.at_edge,
+        "exact": found.exact,
+        "gain": found.bootstrap.gain.value,
+        "gain_interval": _interval(found.bootstrap.gain),
+        "gain_cross_fitted": found.cross_fit.gain,
+        "gain_cross_fitted_standard_error": found.cross_fit.standard_error,
+        "draws": found.bootstrap.draws,
+        "seed": found.search.seed,
+        "optimum": {
+            "low": _finite(found.optimum.low),
+            "high": _finite(found.optimum.high),
+            "balanced_error": found.optimum.balanced_error,
+        },
+        "picks": {
+            name: {"tau": tau, "balanced_error": found.pick_errors[name]}
+            for name, tau in found.picks.items()
+        },
+        "grid": {"tau": found.search.grid.tolist(), "balanced_error": found.curve.tolist()},
+        "unadjusted": errors(found.unadjusted, groups, listed),
+        "adjusted": errors(found.adjusted, groups, listed),
+    }
+
+
+def adjusted(done: Adjusted, source: LogitsSource, groups: Groups) -> Json:
+    """What `adjust` wrote."""
+    scored = done.scored
+    names = _names(done.calibration)
+    labelled = bool(np.count_nonzero(scored.adjusted.support))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "command": "adjust",
+        "source": source.place,
+        "output": str(done.path),
+        "rows": scored.rows,
+        "changed": scored.changed,
+        "method": done.calibration.method,
+        "tau": done.calibration.tau,
+        "tuned_share": scored.tuned_share,
+        "unadjusted": errors(scored.unadjusted, groups, names) if labelled else None,
+        "adjusted": errors(scored.adjusted, groups, names) if labelled else None,
+    }
+
+
+def evaluation(
+    found: Evaluation, place: str, calibration: Calibration | None, prior: LabelPrior | None
+) -> Json:
+    """What `evaluate` measured."""
+    groups = None if prior is None else prior.groups()
+    names = None if prior is None else prior.class_names
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "command": "evaluate",
+        "source": place,
+        "rows": found.rows,
+        "method": None if calibration is None else calibration.method,
+        "tau": None if calibration is None else calibration.tau,
+        "tuned_share": found.tuned_share,
+        **errors(found.tally, groups, names),
+        "unadjusted": None if found.unadjusted is None else errors(found.unadjusted, groups, names),
+    }
+
+
+def _names(calibration: Calibration) -> tuple[str, ...] | None:
+    return None if calibration.class_names is None else tuple(calibration.class_names)
+
+
+def _interval(one: Estimate) -> list[float]:
+    return [one.low, one.high]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
