@@ -1,7 +1,7 @@
 """How good are the rules that pick tau, and how sure is the gain they promise?
 
-    python benchmarks/tau_selection.py [--data FOLDER] [--problems N] [--draws N] [--seed N]
-    python benchmarks/tau_selection.py --coverage [--problems N] [--seed N]
+    python benchmarks/tau_selection.py [--data FOLDER] [--severity S] [--draws N] [--seed N]
+    python benchmarks/tau_selection.py --coverage [--severity S] [--problems N] [--seed N]
 
 The first table: excess balanced error of each pick over the best tau of the test distribution, in
 points, where the rule saw 3 to 100 validation rows a class. The second: how often the bootstrap's 95 %
@@ -34,7 +34,7 @@ IMBALANCE = (10, 100, 1000)
 ROWS_A_CLASS = (3, 5, 10, 30, 100)
 REAL = ("langid_lt.npz", "cifar10_lt100_cnn4_ce.npz")
 REAL_DRAWS = 10
-BOOTSTRAP_DRAWS = 400
+BOOTSTRAP_DRAWS = 300
 METHOD = METHODS["logit-adjustment"]
 LOW, HIGH = METHOD.grid[:2]
 LATTICE = Lattice.over(LOW, HIGH, METHOD)
@@ -89,8 +89,14 @@ class Problem:
         return first + generator.integers(np.repeat(support, sizes))
 
 
-def simulate(kind: str, classes: int, imbalance: int, generator: np.random.Generator) -> Problem:
-    """Gaussian classes of unit variance under a long-tailed prior, and what a model says of them."""
+def simulate(
+    kind: str, classes: int, imbalance: int, severity: float, generator: np.random.Generator
+) -> Problem:
+    """Gaussian classes of unit variance under a long-tailed prior, and what a model says of them.
+
+    `severity` is how far the best tau may lie from 1 where a kind moves it: up to 1 + severity, down
+    to 1 / (1 + severity).
+    """
     counts = np.round(5.0 * imbalance ** np.linspace(1, 0, classes)).astype(np.int64)
     counts = generator.permutation(counts)
     log_prior = np.log(counts / counts.sum())
@@ -104,22 +110,23 @@ def simulate(kind: str, classes: int, imbalance: int, generator: np.random.Gener
         means = means + generator.standard_normal(means.shape) / np.sqrt(counts)[:, None]
     logits = features @ means.T - 0.5 * (means**2).sum(axis=1) + log_prior
     if kind == "over-confident":
-        logits *= generator.uniform(1.2, 2.0)
+        logits *= 1 + severity * generator.uniform(0.2, 1.0)
     if kind == "under-confident":
-        logits *= generator.uniform(0.6, 0.9)
+        logits /= 1 + severity * generator.uniform(0.2, 1.0)
     if kind == "head-biased":
-        logits += generator.uniform(0.1, 0.5) * log_prior
+        logits += severity * generator.uniform(0.2, 1.0) * log_prior
     if kind == "noisy":
         logits += generator.uniform(0.5, 2.0) * generator.standard_normal(logits.shape)
         logits += 0.7 * generator.standard_normal(classes)
     return Problem.of(kind, logits.astype(np.float32), labels, counts)
 
 
-def simulations(count: int, generator: np.random.Generator) -> Iterator[Problem]:
+def simulations(count: int, severity: float, generator: np.random.Generator) -> Iterator[Problem]:
     """`count` problems, the kinds in turn, sizes and imbalance at random."""
     for number in range(count):
         classes, imbalance = int(generator.choice(CLASSES)), int(generator.choice(IMBALANCE))
-        yield simulate(KINDS[number % len(KINDS)], classes, imbalance, generator)
+        kind = KINDS[number % len(KINDS)]
+        yield simulate(kind, classes, imbalance, severity, generator)
 
 
 def real(folder: Path) -> Iterator[Problem]:
@@ -155,9 +162,9 @@ def pick(sample: Sample) -> dict[str, float]:
     return {**taus, "tau = 1": 1.0, "tau = 0": 0.0}
 
 
-def selection(problems: int, draws: int, seed: int, folder: Path | None) -> None:
+def selection(given: argparse.Namespace) -> None:
     """Print the table of excess errors."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(given.seed)
     excess: dict[str, list[tuple[str, int, float]]] = defaultdict(list)
 
     def score(problem: Problem, size: int, sample: Sample, test: TauPath) -> None:
@@ -167,13 +174,13 @@ def selection(problems: int, draws: int, seed: int, folder: Path | None) -> None
         for name, error in zip(taus, errors, strict=True):
             excess[name].append((problem.kind, size, 100 * (float(error) - best)))
 
-    for problem in simulations(problems, generator):
+    for problem in simulations(given.problems or 60, given.severity, generator):
         population = problem.path()
         for size in ROWS_A_CLASS:
-            for _ in range(draws):
+            for _ in range(given.draws):
                 rows = problem.draw(np.full(problem.classes, size), generator)
                 score(problem, size, problem.sample(rows), population)
-    for problem in [] if folder is None else real(folder):
+    for problem in [] if given.data is None else real(given.data):
         # A size that most classes cannot give would be the size before it once more.
         enough = np.median(np.bincount(problem.labels)) // 2
         for size in (size for size in ROWS_A_CLASS if size <= enough):
@@ -200,11 +207,12 @@ def report(excess: dict[str, list[tuple[str, int, float]]]) -> None:
         print(f"{name:16}{values.mean():16.3f}{values.max():16.2f}{values.mean() / grid:16.3f}")
 
 
-def coverage(problems: int, seed: int) -> None:
+def coverage(given: argparse.Namespace) -> None:
     """Print how often the interval of the gain holds the population's gain at the picked tau."""
-    generator = np.random.default_rng(seed)
+    problems = given.problems or 400
+    generator = np.random.default_rng(given.seed)
     held: dict[tuple[str, str], list[bool]] = defaultdict(list)
-    for number, problem in enumerate(simulations(problems, generator)):
+    for number, problem in enumerate(simulations(problems, given.severity, generator)):
         for column in (*ROWS_A_CLASS, "uneven"):
             if isinstance(column, int):
                 sizes = np.full(problem.classes, column)
@@ -231,15 +239,13 @@ def coverage(problems: int, seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, help="folder of real long-tailed logits")
-    parser.add_argument("--problems", type=int, help="simulated problems (60; coverage: 600)")
+    parser.add_argument("--problems", type=int, help="simulated problems (60; coverage: 400)")
     parser.add_argument("--draws", type=int, default=4, help="validation samples of each")
+    parser.add_argument("--severity", type=float, default=0.5, help="how wrong the models may be")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--coverage", action="store_true", help="the second table")
     given = parser.parse_args()
-    if given.coverage:
-        coverage(given.problems or 600, given.seed)
-    else:
-        selection(given.problems or 60, given.draws, given.seed, given.data)
+    (coverage if given.coverage else selection)(given)
 
 
 if __name__ == "__main__":

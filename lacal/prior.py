@@ -47,7 +47,8 @@ class ZeroCount:
         return cls("smooth", added)
 
     def __str__(self) -> str:
-        return f"smooth:{self.amount:g}" if self.rule == "smooth" else self.rule
+        # Every digit: the calibration file is read back through `parse`.
+        return f"smooth:{self.amount!r}".removesuffix(".0") if self.rule == "smooth" else self.rule
 
 
 @dataclass(frozen=True, slots=True)

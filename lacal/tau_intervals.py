@@ -35,11 +35,12 @@ from numpy.typing import NDArray
 
 from lacal.batch import Labels, Logits, PerClass, PerRow
 from lacal.methods import Family
+from lacal.tau_screen import Screen
 
 Intervals = tuple[PerRow, PerRow]  # low (n,), high (n,); low > high: never right
 
-# Elements of one tile: three float64 work arrays of this size stay in a core's cache.
-TILE = 1 << 15
+# Elements of one tile: small enough for its work arrays to stay in cache, large enough to hide NumPy's calls.
+TILE = 1 << 18
 _TINY = float(np.nextafter(0.0, 1.0))
 
 
@@ -65,7 +66,8 @@ def intervals(logits: Logits, labels: Labels, family: Family) -> Intervals:
     n, k = logits.shape
     low, high = np.empty(n), np.empty(n)
     rows = max(1, TILE // k)
-    tile = partial(_fill_tile, logits, labels, family, low, high, rows)
+    screen = _screen(logits, family)
+    tile = partial(_fill_tile, logits, labels, family, screen, low, high, rows)
     starts = range(0, n, rows)
     if len(starts) == 1:
         tile(0)
@@ -84,20 +86,30 @@ def _fill_tile(
     logits: Logits,
     labels: Labels,
     family: Family,
+    screen: Screen | None,
     low: PerRow,
     high: PerRow,
     rows: int,
     start: int,
 ) -> None:
     part = slice(start, start + rows)
-    low[part], high[part] = _tile(logits[part], labels[part], family)
+    low[part], high[part] = _tile(logits[part], labels[part], family, screen)
 
 
-def _tile(logits: Logits, labels: Labels, family: Family) -> Intervals:
+def _screen(logits: Logits, family: Family) -> Screen | None:
+    """Single precision serves linear families of float32 logits."""
+    if family.shift is not None or logits.dtype != np.float32 or np.isneginf(family.slopes).any():
+        return None
+    return Screen.of(family.slopes)
+
+
+def _tile(logits: Logits, labels: Labels, family: Family, screen: Screen | None) -> Intervals:
     slopes = family.slopes
     masked = np.isneginf(slopes)
     if masked.any():
         return _without(masked, logits, labels, family)
+    if screen is not None:
+        return _screened(logits, labels, screen)
     if family.shift is None:
         return _linear(logits, labels, slopes)
     return _power(np.subtract(logits, family.shift, dtype=np.float64), labels, slopes)
@@ -116,7 +128,16 @@ def _without(
             logits[np.ix_(possible, ~masked)],
             renumbered[labels[possible]],
             Family(family.slopes[~masked], shift),
+            None,
         )
+    return low, high
+
+
+def _screened(logits: Logits, labels: Labels, screen: Screen) -> Intervals:
+    """`_linear`, by way of single precision."""
+    low, high, unsure = screen.intervals(logits, labels)
+    if unsure.any():
+        low[unsure], high[unsure] = _linear(logits[unsure], labels[unsure], screen.slopes)
     return low, high
 
 

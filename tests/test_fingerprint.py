@@ -1,0 +1,63 @@
+"""The sketch of the tuned rows: order, precision and parts do not matter; shares are estimated well."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lacal.batch import Batch
+from lacal.fingerprint import SKETCH, Overlap, RowSketch, row_hashes
+
+LOGITS = np.random.default_rng(0).normal(size=(2000, 40)).astype(np.float32)
+
+
+def sketch_of(*parts: NDArray[np.float32]) -> RowSketch:
+    sketch = RowSketch()
+    for part in parts:
+        sketch.update(Batch(part, None, None, 0))
+    return sketch
+
+
+def check_same(one: RowSketch, other: RowSketch) -> None:
+    assert (one.rows, one.digest) == (other.rows, other.digest)
+    np.testing.assert_array_equal(one.smallest, other.smallest)
+
+
+def test_order_batches_and_parts_do_not_matter() -> None:
+    whole = sketch_of(LOGITS)
+    check_same(sketch_of(LOGITS[::-1]), whole)
+    check_same(sketch_of(LOGITS[:7], LOGITS[7:900], LOGITS[900:]), whole)
+    merged = sketch_of(LOGITS[:1500])
+    merged.merge(sketch_of(LOGITS[1500:]))
+    check_same(merged, whole)
+    assert whole.smallest.size == SKETCH
+
+
+def test_precision_memory_order_and_signed_zero_do_not_matter() -> None:
+    expected = row_hashes(LOGITS)
+    np.testing.assert_array_equal(row_hashes(LOGITS.astype(np.float64)), expected)
+    np.testing.assert_array_equal(row_hashes(np.asfortranarray(LOGITS)), expected)
+    zeros = np.zeros((1, 3))
+    np.testing.assert_array_equal(row_hashes(zeros), row_hashes(-zeros))
+
+
+def test_other_rows_other_hashes() -> None:
+    assert np.unique(row_hashes(LOGITS)).size == len(LOGITS)
+    assert row_hashes(np.zeros((1, 3)))[0] != row_hashes(np.zeros((1, 4)))[0]
+    swapped = LOGITS[:, ::-1]
+    assert not np.isin(row_hashes(swapped), row_hashes(LOGITS)).any()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_overlap_estimates_the_share_that_came_back(share: float) -> None:
+    overlap = Overlap.with_rows(sketch_of(LOGITS[:1000]).smallest)
+    back = LOGITS[: int(1000 * share)]
+    overlap.update(Batch(back[::-1], None, None, 0))
+    overlap.update(Batch(LOGITS[1000:], None, None, 0))
+    # Binomial with 256 draws: 4 standard deviations; exact at the ends.
+    assert overlap.share == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / SKETCH))
+
+
+def test_nothing_tuned_nothing_found() -> None:
+    overlap = Overlap.with_rows(np.empty(0, np.uint64))
+    overlap.update(Batch(LOGITS, None, None, 0))
+    assert overlap.share == 0

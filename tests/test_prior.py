@@ -1,0 +1,67 @@
+"""Log priors by hand, the three rules for a zero count, and the group boundaries."""
+
+import numpy as np
+import pytest
+
+from lacal.errors import DataError, UsageError
+from lacal.prior import LabelPrior, ZeroCount
+
+COUNTS = np.array([6, 0, 2])
+
+
+def test_log_prior_by_hand() -> None:
+    np.testing.assert_allclose(LabelPrior(np.array([6, 2])).log_prior, np.log([0.75, 0.25]))
+    assert LabelPrior(np.array([6, 2])).imbalance_ratio == 3
+
+
+def test_masking_keeps_the_others() -> None:
+    prior = LabelPrior(COUNTS, zero_count=ZeroCount.parse("mask"))
+    np.testing.assert_allclose(prior.log_prior, [np.log(0.75), -np.inf, np.log(0.25)])
+    assert prior.trained.tolist() == [True, False, True]
+    assert prior.imbalance_ratio == 3
+
+
+def test_smoothing_adds_to_every_count() -> None:
+    prior = LabelPrior(COUNTS, zero_count=ZeroCount.parse("smooth:0.5"))
+    np.testing.assert_allclose(np.exp(prior.log_prior), np.array([6.5, 0.5, 2.5]) / 9.5)
+    assert prior.trained.all()
+    assert str(prior.zero_count) == "smooth:0.5"
+
+
+@pytest.mark.parametrize("rule", ["error", "mask", "smooth:1", "smooth:0.25"])
+def test_a_rule_reads_back_as_it_was_written(rule: str) -> None:
+    assert str(ZeroCount.parse(rule)) == rule
+
+
+def test_a_long_amount_reads_back_exactly() -> None:
+    rule = ZeroCount.parse("smooth:0.123456789")
+    assert ZeroCount.parse(str(rule)) == rule
+
+
+@pytest.mark.parametrize("rule", ["", "smooth", "smooth:", "smooth:0", "smooth:-1", "smooth:nan",
+                                  "smooth:inf", "drop", "mask:1", "error:2"])  # fmt: skip
+def test_nonsense_rules_are_refused(rule: str) -> None:
+    with pytest.raises(UsageError, match="expected error, mask or smooth:K"):
+        ZeroCount.parse(rule)
+
+
+def test_zeros_are_named() -> None:
+    with pytest.raises(DataError, match=r"1 of 3 classes have no training example \(b\)"):
+        LabelPrior(COUNTS, ("a", "b", "c"))
+    with pytest.raises(DataError, match=r"9 of 10 .*\(1, 2, 3, 4, 5, \.\.\.\)"):
+        LabelPrior(np.array([1] + [0] * 9))
+
+
+def test_one_class_is_no_problem_to_balance() -> None:
+    with pytest.raises(DataError, match="got 1 class, expected at least 2"):
+        LabelPrior(np.array([5]))
+    with pytest.raises(DataError, match="fewer than 2 classes"):
+        LabelPrior(np.array([5, 0]), zero_count=ZeroCount("mask"))
+
+
+def test_group_boundaries_can_be_moved_and_not_crossed() -> None:
+    groups = LabelPrior(np.array([11, 10, 5, 4])).groups(many_above=10, few_below=5)
+    assert groups.masks["medium"].tolist() == [False, True, True, False]
+    assert groups.rule == {"many": "> 10", "medium": "5..10", "few": "< 5"}
+    with pytest.raises(UsageError, match="overlap"):
+        LabelPrior(np.array([1, 2])).groups(many_above=1, few_below=2)

@@ -1,0 +1,79 @@
+"""A row's interval says what argmax says, at every tau that is no breakpoint, and at 0 even there."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from numpy.typing import NDArray
+
+from lacal.methods import Family
+from lacal.tau_intervals import TILE, intervals
+from tests.tau_problems import KINDS, SHAPES, TAUS, Problem, apart_from, problem_of, problems
+
+
+def ends_of(problem: Problem) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    family = problem.method.family(problem.statistics)
+    assert family is not None
+    return intervals(problem.logits, problem.labels, family)
+
+
+def check_against_argmax(problem: Problem, taus: NDArray[np.float64] = TAUS) -> None:
+    low, high = ends_of(problem)
+    told = apart_from(taus, np.concatenate([low, high]))
+    for tau in told:
+        expected = problem.right_at(float(tau))
+        np.testing.assert_array_equal((low <= tau) & (tau <= high), expected, f"at tau {tau}")
+
+
+@given(problems())
+def test_intervals_equal_argmax(problem: Problem) -> None:
+    check_against_argmax(problem)
+
+
+@given(
+    problems([("logit-adjustment", "drop"), ("prior-division", "drop"), ("weight-norm", "scale")])
+)
+def test_tau_zero_is_the_plain_argmax_with_its_ties(problem: Problem) -> None:
+    low, high = ends_of(problem)
+    np.testing.assert_array_equal((low <= 0) & (high >= 0), problem.right_at(0.0))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_over_many_tiles(kind: tuple[str, str], shape: str) -> None:
+    problem = problem_of(5, 700, 120, kind=kind, shape=shape, masked=2)
+    assert problem.logits.size > 2 * TILE
+    check_against_argmax(problem, np.array([-1.0, 0.1, 0.7, 1.0, 3.3]))
+
+
+def test_more_classes_than_a_tile_holds() -> None:
+    check_against_argmax(problem_of(5, 3, TILE + 1), np.array([-1.0, 0.1, 1.0, 3.3]))
+
+
+def test_ends_are_the_crossings() -> None:
+    """By hand: 2 - 0 = tau * (log 0.8 - log 0.1) and 2 - 1 = tau * (log 0.8 - log 0.1)."""
+    slopes = np.log([0.8, 0.1, 0.1])
+    logits = np.array([[2.0, 0.0, 1.0]])
+    for label, low, high in [(0, -np.inf, 1 / np.log(8)), (2, 1 / np.log(8), np.inf)]:
+        got_low, got_high = intervals(logits, np.array([label]), Family(slopes))
+        np.testing.assert_allclose([got_low[0], got_high[0]], [low, high], rtol=1e-15)
+    never_low, never_high = intervals(logits, np.array([1]), Family(slopes))
+    assert never_low[0] > never_high[0]
+
+
+def test_a_tie_goes_to_the_lowest_index_at_zero_and_for_twins() -> None:
+    logits = np.zeros((2, 2))
+    labels = np.array([0, 1])
+    rarer_second = Family(np.log([0.75, 0.25]))
+    low, high = intervals(logits, labels, rarer_second)
+    assert high[0] == 0  # right at 0, and wrong as soon as tau is above
+    assert 0 < low[1] < 1e-300
+    low, high = intervals(logits, labels, Family(np.log([0.5, 0.5])))
+    assert (low[0], high[0]) == (-np.inf, np.inf)
+    assert low[1] > high[1]
+
+
+def test_a_masked_class_is_never_right_and_nobodys_rival() -> None:
+    family = Family(np.array([-np.inf, np.log(0.5), np.log(0.5)]))
+    low, high = intervals(np.array([[9.0, 1.0, 0.0]] * 2), np.array([0, 1]), family)
+    assert low[0] > high[0]
+    assert (low[1], high[1]) == (-np.inf, np.inf)
