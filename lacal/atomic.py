@@ -15,6 +15,10 @@ from pathlib import Path
 
 from lacal.errors import RunError, UsageError
 
+# Characters of the target's name in its temporary's: names are capped at 255 bytes on most file
+# systems, a character takes up to 4, and process id and suffix need 20.
+_STEM = 50
+
 
 def check_target(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> None:
     """Refuse a target that cannot or must not be written, before any long work.
@@ -86,13 +90,12 @@ def _resolved(path: Path) -> Path:
 
 
 def _temporary(target: Path) -> Path:
-    # Names are capped at 255 bytes on most file systems; a long target's temporary must still fit.
-    return target.with_name(f".{target.name[:60]}.{os.getpid()}.lacal-tmp")
+    return target.with_name(f".{target.name[:_STEM]}.{os.getpid()}.lacal-tmp")
 
 
 def _sweep(target: Path) -> None:
     """Remove temporaries of this target whose process is gone."""
-    pattern = re.compile(re.escape(f".{target.name[:60]}.") + r"(\d+)\.lacal-tmp")
+    pattern = re.compile(re.escape(f".{target.name[:_STEM]}.") + r"(\d+)\.lacal-tmp")
     with contextlib.suppress(OSError):
         for leftover in target.parent.iterdir():
             if (match := pattern.fullmatch(leftover.name)) and not _alive(int(match[1])):

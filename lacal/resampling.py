@@ -25,7 +25,6 @@ others. No row is scored with a tau that saw it.
 """
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +36,7 @@ from lacal.selection import (
     Spans,
     covariance,
 )
-from lacal.strata import Strata
+from lacal.strata import Strata, student_quantile
 from lacal.tau_path import TauPath
 
 FOLDS = 5
@@ -152,7 +151,7 @@ def bootstrap(sample: Sample, picker: Picker, tau: float, *, draws: int, seed: i
     tau_low, tau_high = np.quantile(np.concatenate(taus), [tail, 1 - tail])
     change = sample.path.right_at(tau).astype(np.float64) - sample.unadjusted
     gain = float(sample.path.row_weights() @ change)
-    low, high = _interval(gain, np.concatenate(optimism), strata.variances(change), strata)
+    low, high = _interval(gain, np.concatenate(optimism), change, strata)
     return Bootstrap(
         Estimate(tau, float(tau_low), float(tau_high)), Estimate(gain, low, high), draws
     )
@@ -182,36 +181,14 @@ def _root(covariance: NDArray[np.float64], strata: Strata) -> NDArray[np.float64
 
 
 def _interval(
-    gain: float,
-    optimism: NDArray[np.float64],
-    variances: NDArray[np.float64],
-    strata: Strata,
+    gain: float, optimism: NDArray[np.float64], change: NDArray[np.float64], strata: Strata
 ) -> tuple[float, float]:
-    """Ends of the gain's interval; `variances` (s,) are the strata's at the picked tau."""
+    """Ends of the gain's interval; `change` (n,) is what the picked tau changes in each row."""
     more = strata.one_row()
-    freedom = np.maximum(strata.size - 1, 1)
-    # Satterthwaite 1946, eq. 17; the added row's variance is known as well as all rows together.
-    doubt = (variances**2 / freedom).sum() + more**2 / freedom.sum()
-    quantile = _student_quantile(float((variances.sum() + more) ** 2 / doubt))
+    quantile = student_quantile(strata.freedom(strata.variances(change), more), (1 + LEVEL) / 2)
     half = quantile * float(np.sqrt(optimism.var() + more))
     middle = gain - float(optimism.mean())
     return max(middle - half, -1.0), min(middle + half, 1.0)
-
-
-def _student_quantile(freedom: float) -> float:
-    """Quantile of Student's t for `LEVEL`; scipy.special would take longer to import than all draws.
-
-    Cornish and Fisher's expansion in 1 / freedom (Abramowitz & Stegun 26.7.5), within 1 % from 2 on.
-    """
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return sum(term / max(freedom, 1.0) ** power for power, term in enumerate(terms))
 
 
 def cross_fit(sample: Sample, rule: Rule, *, seed: int, folds: int = FOLDS) -> CrossFit:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from lacal.batch import Batch, Ids, Labels
 from lacal.errors import DataError, UsageError
 from lacal.formats import Field, Table, open_table
+from lacal.ids import IdCheck
 from lacal.labels import LabelReader
 from lacal.names import class_numbers, shown
 from lacal.scores import ScoreDoor
@@ -139,10 +140,12 @@ class LogitsSource:
         inline = self.label_reader.inline if self.label_reader else None
         names = [one.name for one in self.logits_fields]
         names += [name for name in (inline, self.id_field) if name is not None]
-        count, start = len(self.logits_fields), 0
+        count, start, distinct = len(self.logits_fields), 0, IdCheck(self.place)
         for columns in self.table.blocks(names, self.rows_per_batch):
             logits = self.door.check(_stacked(columns[:count]), start)
             ids: Ids | None = columns[-1] if self.id_field is not None else None
+            if ids is not None:
+                distinct.update(ids)
             labels: Labels | None = None
             if self.label_reader is not None:
                 raw = columns[count] if inline is not None else None
@@ -153,6 +156,7 @@ class LogitsSource:
             raise DataError(f"{self.place}: holds no rows; expected at least one")
         if self.label_reader is not None:
             self.label_reader.check_end(start, self.place)
+        distinct.finish()
 
 
 def open_source(

@@ -21,7 +21,7 @@ from lacal.errors import UsageError
 
 if TYPE_CHECKING:
     from lacal.calibration import Calibration
-    from lacal.counts import Counts
+    from lacal.class_counts import Counts
     from lacal.source import LogitsSource
 
 

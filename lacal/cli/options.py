@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from lacal.counts import Counts
+    from lacal.class_counts import Counts
     from lacal.methods import ClassStatistics
     from lacal.prior import LabelPrior
     from lacal.source import LogitsSource, SourceOptions

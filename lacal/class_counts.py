@@ -1,0 +1,121 @@
+"""`Counts`: training counts as a file gave them, and the checks that turn them into a `LabelPrior`.
+
+Keys 0..k-1 place their counts by number, in whatever order they stand; they are never sorted as text.
+Other keys are class names in class order, and must agree with the names that come with the logits.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lacal.errors import DataError
+from lacal.names import agree, check_distinct, class_numbers
+from lacal.prior import LabelPrior, ZeroCount
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A counts file as read, before it is held against the logits.
+
+    Attributes:
+        path: The file.
+        values: One number a class, unchecked.
+        names: Class names in the same order, where the file has them.
+        counted: Whether the values were counted from training labels.
+    """
+
+    path: Path
+    values: NDArray[Any]
+    names: tuple[str, ...] | None = None
+    counted: bool = False
+
+    def prior(
+        self,
+        *,
+        classes: int | None = None,
+        class_names: tuple[str, ...] | None = None,
+        logits_place: str = "the logits",
+        zero_count: ZeroCount | None = None,
+    ) -> LabelPrior:
+        """The checked prior, in the order and number of the logits' classes.
+
+        Args:
+            classes: Number of logits a row; None where it is not known.
+            class_names: Names that came with the logits, where they did.
+            logits_place: The logits, for messages.
+            zero_count: What to do with zeros; an error by default.
+        """
+        place = str(self.path)
+        whole = checked_counts(self.values, place)
+        if self.counted and classes is not None:
+            whole = np.pad(whole, (0, max(0, classes - whole.size)))
+        if classes is not None and whole.size != classes:
+            hint = "they must be of the same model"
+            if not self.counted and whole.max() < classes < whole.size:
+                hint = "if these are training labels rather than counts, say --counts-from-labels"
+            raise DataError(
+                f"{place}: has {whole.size} counts, {logits_place} has {classes} classes; {hint}"
+            )
+        if self.names is not None:
+            check_distinct(self.names, place)
+        names = agree(class_names, logits_place, self.names, place)
+        return LabelPrior(whole, names, zero_count or ZeroCount())
+
+
+def checked_counts(counts: NDArray[Any], place: str, what: str = "count") -> NDArray[np.int64]:
+    """Whole numbers >= 0, one a class (or labels, one a row); the first that is not one is named."""
+    if counts.ndim != 1:
+        raise DataError(f"{place}: {what}s have {counts.ndim} dimensions, expected one")
+    if counts.dtype.kind not in "iuf":
+        raise DataError(f"{place}: {what}s are {counts.dtype}, expected whole numbers")
+    values = counts.astype(np.float64)
+    finite = np.where(np.isfinite(values), values, 0.0)
+    for wrong, why in (
+        (~np.isfinite(values), "is not finite"),
+        (values < 0, "is negative"),
+        (finite != np.floor(finite), "is no whole number"),
+        (values >= 2**53, "is too large"),
+    ):
+        if wrong.any():
+            at = int(wrong.argmax())
+            hint = ""
+            if why == "is no whole number" and abs(values.sum() - 1) < 1e-6:
+                hint = "; they sum to 1 as a prior does: give the numbers of training examples"
+            raise DataError(
+                f"{place}: {what} {at} {why}: got {counts[at]}, expected a whole number from 0{hint}"
+            )
+    if what == "count" and not values.any():
+        raise DataError(f"{place}: every count is 0; expected training examples per class")
+    return values.astype(np.int64)
+
+
+def in_class_order(
+    path: Path, values: NDArray[Any], keys: list[list[str]], names: tuple[str, ...] | None = None
+) -> Counts:
+    """Numbered keys place their counts, other keys name them."""
+    order: list[int] | None = None
+    for column in keys:
+        numbers = class_numbers(column)
+        if numbers is not None:
+            order = np.argsort(numbers).tolist()
+        else:
+            _refuse_text_order(column, str(path))
+            names = tuple(column)
+    if order is not None:
+        values = values[order]
+        names = None if names is None else tuple(names[j] for j in order)
+    return Counts(path, values, names)
+
+
+def _refuse_text_order(keys: list[str], place: str) -> None:
+    """Whole-number keys that are not 0..k-1 and stand in text order: nobody can tell the classes."""
+    if len(keys) > 10 and all(key.isascii() and key.isdigit() for key in keys):
+        numbers = [int(key) for key in keys]
+        if keys == sorted(keys) and numbers != sorted(numbers):
+            raise DataError(
+                f"{place}: class keys are numbers sorted as text ({', '.join(keys[:4])}, ...), which "
+                "gives priors to the wrong classes; write them in class order, or number them 0..k-1"
+            )

@@ -1,0 +1,149 @@
+"""Counts from text: JSON, CSV, and the long-tail field's list files.
+
+They are small, so the standard library reads them: a command on an .npz and a .csv loads no Arrow.
+"""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lacal.class_counts import Counts, in_class_order
+from lacal.errors import DataError
+from lacal.formats.text import read_text
+from lacal.names import shown
+
+COUNT_FIELDS = ("class_counts", "train_counts", "counts", "count")
+KEY_FIELDS = ("class", "class_name", "class_names", "label", "name")
+MOST_CLASSES = 10_000_000
+
+
+def json_counts(path: Path) -> Counts:
+    """A list in class order, an object {class: count}, or `class_counts` beside `class_names`."""
+    try:
+        value = json.loads(
+            read_text(path), object_pairs_hook=_without_twins, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is not JSON that can be read ({str(error)[:80]})") from error
+    if isinstance(value, dict) and isinstance(value.get("class_counts"), list):
+        names = value.get("class_names")
+        if names is not None and not (
+            isinstance(names, list) and all(isinstance(name, str) for name in names)
+        ):
+            raise DataError(f"{path}: class_names must be a list of texts")
+        counts = _json_numbers(value["class_counts"], path)
+        if names is not None and len(names) != counts.size:
+            raise DataError(f"{path}: has {counts.size} class_counts and {len(names)} class_names")
+        return Counts(path, counts, None if names is None else tuple(names))
+    if isinstance(value, list):
+        return Counts(path, _json_numbers(value, path))
+    if isinstance(value, dict):
+        return in_class_order(path, _json_numbers(list(value.values()), path), [list(value)])
+    raise DataError(f"{path}: holds no counts, expected a list or an object {{class: count}}")
+
+
+def _json_numbers(values: list[Any], path: Path) -> NDArray[np.float64]:
+    for at, value in enumerate(values):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300:
+            raise DataError(
+                f"{path}: the count of class {at} is {shown(str(value)[:80])}, expected a whole number"
+            )
+    return np.array(values, np.float64)
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return keys
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a count")
+
+
+def list_file_counts(path: Path) -> Counts | None:
+    """Labels of `relative/path label` lines, counted; None for a plain column of numbers."""
+    lines = [line for line in read_text(path).splitlines() if line.strip()]
+    if not lines or len(lines[0].rsplit(maxsplit=1)) < 2:
+        return None
+    labels = np.empty(len(lines), np.int64)
+    for row, line in enumerate(lines):
+        label = line.rsplit(maxsplit=1)[-1]
+        if not (
+            label.isascii() and label.isdigit() and len(label) < 9 and int(label) <= MOST_CLASSES
+        ):
+            raise DataError(
+                f"{path}: line {row + 1} ends in {shown(label)}, expected `relative/path label` with a "
+                f"class number 0..{MOST_CLASSES:,}"
+            )
+        labels[row] = int(label)
+    return Counts(path, np.bincount(labels), counted=True)
+
+
+def csv_counts(path: Path, key: str | None = None) -> Counts | None:
+    """A `class,count` table; None for a table without a count column, which may hold labels."""
+    rows = _csv_rows(path)
+    header = [name.strip() for name in rows[0][1]]
+    lowered = [name.lower() for name in header]
+    if len(set(lowered)) != len(lowered):
+        raise DataError(f"{path}: two columns have one name; rename one")
+    if all(_is_number(name) for name in header):
+        raise DataError(
+            f"{path}: looks like it has no header; write `class,count` as its first line"
+        )
+    wanted = [key] if key is not None else [name for name in COUNT_FIELDS if name in lowered]
+    if not wanted:
+        return None
+    names = header if key is not None else lowered
+    if wanted[0] not in names:
+        listed = ", ".join(shown(name) for name in header[:12])
+        raise DataError(f"{path}: has no column {shown(wanted[0])} (--counts-key); it has {listed}")
+    at = names.index(wanted[0])
+    for line, row in rows[1:]:
+        if len(row) != len(header):
+            raise DataError(f"{path}: line {line} has {len(row)} cells, expected {len(header)}")
+        if not _is_number(row[at]):
+            raise DataError(
+                f"{path}: line {line}: the count is {shown(row[at])}, expected a whole number"
+            )
+    cells = [row for _, row in rows[1:]]
+    keys = [
+        [row[j] for row in cells]
+        for j, name in enumerate(lowered)
+        if name in KEY_FIELDS and j != at
+    ]
+    return in_class_order(path, np.array([float(row[at]) for row in cells], np.float64), keys)
+
+
+def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Line number and cells of every line that is not blank; the first is the header."""
+    reader = csv.reader(
+        io.StringIO(read_text(path), newline=""),
+        delimiter="\t" if path.suffix.lower() == ".tsv" else ",",
+        strict=True,
+    )
+    try:
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: line {reader.line_num} cannot be read as CSV ({error})"
+        ) from error
+    if len(rows) < 2:
+        raise DataError(
+            f"{path}: holds no counts; expected a header `class,count` and a line a class"
+        )
+    return rows
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text  # Python reads 1_000 as a number, nobody else does
