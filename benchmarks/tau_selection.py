@@ -174,7 +174,7 @@ def selection(given: argparse.Namespace) -> None:
         for name, error in zip(taus, errors, strict=True):
             excess[name].append((problem.kind, size, 100 * (float(error) - best)))
 
-    for problem in simulations(given.problems or 60, given.severity, generator):
+    for problem in simulations(given.problems or 120, given.severity, generator):
         population = problem.path()
         for size in ROWS_A_CLASS:
             for _ in range(given.draws):
@@ -239,8 +239,8 @@ def coverage(given: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, help="folder of real long-tailed logits")
-    parser.add_argument("--problems", type=int, help="simulated problems (60; coverage: 400)")
-    parser.add_argument("--draws", type=int, default=4, help="validation samples of each")
+    parser.add_argument("--problems", type=int, help="simulated problems (120; coverage: 400)")
+    parser.add_argument("--draws", type=int, default=3, help="validation samples of each")
     parser.add_argument("--severity", type=float, default=0.5, help="how wrong the models may be")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--coverage", action="store_true", help="the second table")

@@ -31,6 +31,8 @@ def check_target(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> N
     target = _resolved(path)
     if target.is_dir():
         raise UsageError(f"{path}: is a folder; name the file to write")
+    if target.parent.exists() and not target.parent.is_dir():
+        raise UsageError(f"{path}: {path.parent} is not a folder; name another place")
     if not target.parent.is_dir():
         raise UsageError(f"{path}: folder {path.parent} does not exist; create it first")
     if target.exists():

@@ -62,7 +62,10 @@ class Counts:
         if self.names is not None:
             check_distinct(self.names, place)
         names = agree(class_names, logits_place, self.names, place)
-        return LabelPrior(whole, names, zero_count or ZeroCount())
+        try:
+            return LabelPrior(whole, names, zero_count or ZeroCount())
+        except DataError as error:
+            raise DataError(f"{place}: {error}") from error
 
 
 def checked_counts(counts: NDArray[Any], place: str, what: str = "count") -> NDArray[np.int64]:
@@ -85,7 +88,7 @@ def checked_counts(counts: NDArray[Any], place: str, what: str = "count") -> NDA
             if why == "is no whole number" and abs(values.sum() - 1) < 1e-6:
                 hint = "; they sum to 1 as a prior does: give the numbers of training examples"
             raise DataError(
-                f"{place}: {what} {at} {why}: got {counts[at]}, expected a whole number from 0{hint}"
+                f"{place}: {what} {at} {why}: got {counts[at]:g}, expected a whole number from 0{hint}"
             )
     if what == "count" and not values.any():
         raise DataError(f"{place}: every count is 0; expected training examples per class")

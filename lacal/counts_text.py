@@ -69,17 +69,18 @@ def _no_constant(name: str) -> float:
 
 def list_file_counts(path: Path) -> Counts | None:
     """Labels of `relative/path label` lines, counted; None for a plain column of numbers."""
-    lines = [line for line in read_text(path).splitlines() if line.strip()]
-    if not lines or len(lines[0].rsplit(maxsplit=1)) < 2:
+    every = enumerate(read_text(path).splitlines(), 1)
+    lines = [(number, line) for number, line in every if line.strip()]
+    if not lines or len(lines[0][1].rsplit(maxsplit=1)) < 2:
         return None
     labels = np.empty(len(lines), np.int64)
-    for row, line in enumerate(lines):
+    for row, (number, line) in enumerate(lines):
         label = line.rsplit(maxsplit=1)[-1]
         if not (
             label.isascii() and label.isdigit() and len(label) < 9 and int(label) <= MOST_CLASSES
         ):
             raise DataError(
-                f"{path}: line {row + 1} ends in {shown(label)}, expected `relative/path label` with a "
+                f"{path}: line {number} ends in {shown(label)}, expected `relative/path label` with a "
                 f"class number 0..{MOST_CLASSES:,}"
             )
         labels[row] = int(label)

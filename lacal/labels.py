@@ -85,9 +85,9 @@ class LabelReader:
             assert self.whole is not None
             raw = self.whole[start : start + count]
             if raw.shape[0] < count:
-                self.check_length(start + count, "the logits")
                 raise DataError(
-                    f"{self.place}: has {self.whole.shape[0]:,} labels, fewer than rows"
+                    f"{self.place}: has {self.whole.shape[0]:,} labels, fewer than there are rows of "
+                    "logits; they must pair up"
                 )
         labels = self._numbers(raw, start)
         wrong = (labels < 0) | (labels >= self.classes)

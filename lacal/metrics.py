@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from lacal.batch import NO_LABEL, Labels, PerClass
 from lacal.prior import Groups
 
+NORMAL_95 = 1.959963984540054  # two-sided 95 % of the normal distribution
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -108,3 +110,68 @@ class ClassTally:
     def by_group(self, groups: Groups) -> dict[str, Rate]:
         """Balanced error within each group."""
         return {name: self.balanced(mask) for name, mask in groups.masks.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Fall of the balanced error on the same rows, with its standard error and 95 % interval."""
+
+    value: float
+    standard_error: float
+    low: float
+    high: float
+
+
+@dataclass(slots=True)
+class PairedTally:
+    """What an adjustment mended and what it broke, per class; merges by addition.
+
+    Attributes:
+        support: (k,) labelled rows of each class.
+        mended: (k,) rows wrong before and right after.
+        broken: (k,) rows right before and wrong after.
+    """
+
+    support: NDArray[np.int64]
+    mended: NDArray[np.int64]
+    broken: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, classes: int) -> "PairedTally":
+        """No rows yet."""
+        return cls(*(np.zeros(classes, np.int64) for _ in range(3)))
+
+    def update(self, labels: Labels | None, before: Labels, after: Labels) -> None:
+        """Add rows; those without a label do not count."""
+        if labels is None:
+            return
+        known = labels != NO_LABEL
+        labels, was, now = labels[known], (before == labels)[known], (after == labels)[known]
+        k = self.support.size
+        self.support += np.bincount(labels, minlength=k)
+        self.mended += np.bincount(labels[now & ~was], minlength=k)
+        self.broken += np.bincount(labels[was & ~now], minlength=k)
+
+    def merge(self, other: "PairedTally") -> None:
+        """Add another part's rows."""
+        self.support += other.support
+        self.mended += other.mended
+        self.broken += other.broken
+
+    def gain(self) -> Gain | None:
+        """Fall of the balanced error, paired and stratified by class; None without labelled rows.
+
+        Per class the variance over its rows of (right after - right before), over (n_y - 1), summed,
+        rooted, divided by the number of classes; a class of one row enters with its square.
+        """
+        present = self.support > 0
+        if not present.any():
+            return None
+        rows = self.support[present].astype(np.float64)
+        net = (self.mended - self.broken)[present]
+        squares = (self.mended + self.broken)[present]
+        spread = np.where(rows > 1, squares - net**2 / rows, squares)
+        variance = spread / (rows * np.maximum(rows - 1, 1))
+        value = float((net / rows).mean())
+        error = float(np.sqrt(variance.sum()) / rows.size)
+        return Gain(value, error, value - NORMAL_95 * error, value + NORMAL_95 * error)

@@ -5,6 +5,7 @@ spelling or order, the run stops: a prior given to the wrong classes is a loss n
 """
 
 import difflib
+from collections.abc import Sequence
 
 from lacal.errors import DataError
 from lacal.formats.shown import printable
@@ -13,6 +14,17 @@ from lacal.formats.shown import printable
 def shown(text: str) -> str:
     """Text from a file in quotes, safe for a terminal: shortened, control and bidi characters escaped."""
     return f"'{printable(text, 60)}'"
+
+
+def some_classes(indices: Sequence[int], names: Sequence[str] | None, most: int = 5) -> str:
+    """The first few classes by name, or by number where there are no names.
+
+    Example:
+        >>> some_classes([0, 2], ["cat", "dog", "emu"])
+        'cat, emu'
+    """
+    some = [str(j) if names is None else printable(names[j], 40) for j in indices[:most]]
+    return ", ".join(some + ["..."] * (len(indices) > most))
 
 
 def class_numbers(names: list[str]) -> list[int] | None:

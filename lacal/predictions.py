@@ -46,8 +46,12 @@ def predictions_writer(
     with writing(path) as file:
         layout = _Layout(columns, source.classes, class_names)
         writer = PredictionsWriter(layout, None, file, pq, pa)
-        yield writer
-        writer.close()
+        try:
+            yield writer
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
 
 
 @dataclass(slots=True)
@@ -82,6 +86,13 @@ class PredictionsWriter:
             self._flush(self._rows)
         if self.parquet is not None:
             self.parquet.close()
+
+    def abandon(self) -> None:
+        """Let go of a file that will not be; pyarrow would complain when it is collected."""
+        if self.parquet is not None:
+            with contextlib.suppress(OSError, ValueError, self.pa.ArrowException):
+                self.parquet.close()
+            self.parquet.is_open = False
 
     def _flush(self, rows: int) -> None:
         waiting = self.pa.concat_tables(self._waiting)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lacal.batch import PerClass
 from lacal.errors import DataError, UsageError
+from lacal.names import some_classes
 
 MANY_ABOVE = 100
 FEW_BELOW = 20
@@ -89,20 +90,18 @@ class LabelPrior:
     def __post_init__(self) -> None:
         if self.class_counts.size < 2:
             raise DataError(
-                f"class counts: got {self.class_counts.size} class, expected at least 2"
+                f"counts of {self.class_counts.size} class; expected at least 2 classes"
             )
         zeros = np.flatnonzero(self.class_counts == 0)
         if zeros.size and self.zero_count.rule == "error":
-            shown = ", ".join(self.name(int(j)) for j in zeros[:5]) + (
-                ", ..." if zeros.size > 5 else ""
-            )
+            some = some_classes(zeros.tolist(), self.class_names)
             raise DataError(
-                f"class counts: {zeros.size} of {self.class_counts.size} classes have no training "
-                f"example ({shown}) and log 0 is undefined; choose --zero-count mask (never predict "
+                f"{zeros.size} of {self.class_counts.size} classes have no training "
+                f"example ({some}) and log 0 is undefined; choose --zero-count mask (never predict "
                 "them) or --zero-count smooth:1 (add 1 to every count)"
             )
         if self.trained.sum() < 2:
-            raise DataError("class counts: fewer than 2 classes have a training example")
+            raise DataError("fewer than 2 classes have a training example; expected at least 2")
 
     def name(self, index: int) -> str:
         """The class's name, or its number where there are no names."""

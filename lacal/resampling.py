@@ -42,7 +42,7 @@ from lacal.tau_path import TauPath
 FOLDS = 5
 LEVEL = 0.95
 CHUNK = 1 << 20  # curve points drawn at once
-_JITTER = 1e-12  # of the largest variance possible; lets Cholesky pass where nodes are alike
+_JITTER = 1e-11  # of the largest variance possible; lets Cholesky pass where nodes are alike
 
 
 @dataclass(frozen=True, slots=True)

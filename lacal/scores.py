@@ -59,12 +59,13 @@ class ScoreDoor:
         bad = ~np.isfinite(logits)
         row, column = np.argwhere(bad)[0]
         value = "NaN" if np.isnan(logits[row, column]) else f"{logits[row, column]}"
+        more = int(bad.any(axis=1).sum()) - 1
+        others = f" (and {more} more rows nearby are not finite)" if more else ""
         hint = "mend the model or drop the row"
         if "16" in self.stored or "half" in self.stored:
             hint = f"the file stores {self.stored}, which overflows above 65504; save float32"
         raise DataError(
-            f"{self.place}: row {start + row}, class {column} is {value} (and "
-            f"{int(bad.any(axis=1).sum()) - 1} more rows nearby are not finite); expected finite "
+            f"{self.place}: row {start + row}, class {column} is {value}{others}; expected finite "
             f"logits; {hint}"
         )
 

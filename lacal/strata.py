@@ -43,12 +43,12 @@ class Strata:
         support = path.support
         single = support == 1
         merged = np.where(single, single.argmax(), np.arange(path.classes))
-        names, of_row, size = np.unique(
-            merged[path.labels], return_inverse=True, return_counts=True
-        )
+        merged_support = np.bincount(merged, support).astype(np.int64)
+        names = np.flatnonzero(merged_support)
+        size, number = merged_support[names], np.cumsum(merged_support > 0) - 1
         row_weight = 1.0 / (np.count_nonzero(support) * support[names].astype(np.float64))
         spread = row_weight**2 * size / np.maximum(size - 1, 1)
-        return cls(of_row, size, spread, np.where(size > 1, spread / size, 0.0))
+        return cls(number[merged[path.labels]], size, spread, np.where(size > 1, spread / size, 0.0))
 
     def variances(self, values: PerRow) -> NDArray[np.float64]:
         """(s,) share of each stratum in the variance of the class-balanced mean of `values` (n,)."""

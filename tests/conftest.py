@@ -1,16 +1,34 @@
-"""Hypothesis is derandomised, so that CI sees the same examples every time."""
+"""The small world's files, and how the suite runs.
 
+Hypothesis is derandomised, so that CI sees the same examples every time. Where LACAL_NO_SKIPS is set, as
+in CI, a skipped test fails: a skip must not pass for a success.
+"""
+
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.small_world import write_world
+from tests.small_world import lacal, write_world
 
 settings.register_profile(
     "fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("fixed")
+
+NO_SKIPS = bool(os.environ.get("LACAL_NO_SKIPS"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if NO_SKIPS and terminalreporter.stats.get("skipped"):
+        terminalreporter.write_line("LACAL_NO_SKIPS is set and tests were skipped", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if NO_SKIPS and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture
@@ -22,10 +40,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def calibration(folder: Path, capfd: pytest.CaptureFixture[str]) -> Path:
     """A calibration file tuned on the small world's validation split."""
-    from tests.small_world import lacal
-
     path = folder / "calibration.json"
-    arguments = (folder / "val.npz", "--counts", folder / "counts.csv", "--draws", 20, "-o", path)
-    assert lacal("tune-tau", *arguments) == 0
+    counts = folder / "counts.csv"
+    assert lacal("tune-tau", folder / "val.npz", "--counts", counts, "--draws", 20, "-o", path) == 0
     capfd.readouterr()
     return path

@@ -68,8 +68,9 @@ def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
     assert list((tmp_path / "far").iterdir()) == [tmp_path / "far" / "a"]
 
 
-def test_a_name_as_long_as_the_system_takes(tmp_path: Path) -> None:
-    path = tmp_path / ("é" * 125 + ".json")  # 255 bytes
+@pytest.mark.parametrize("name", ["é" * 125 + ".json", "😀" * 62 + ".json", "a" * 250 + ".json"])
+def test_a_name_as_long_as_the_system_takes(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     check_target(path, force=False)
     write(path)
     assert path.read_bytes() == b"new"

@@ -76,6 +76,9 @@ def test_many_numbers_where_counts_belong_are_probably_labels(tmp_path: Path) ->
     np.save(tmp_path / "l.npy", np.arange(100) % 5)
     with pytest.raises(DataError, match="--counts-from-labels"):
         read_counts(tmp_path / "l.npy").prior(classes=5)
+    np.save(tmp_path / "c.npy", np.full(100, 7))  # 7 is no class number
+    with pytest.raises(DataError, match="must be of the same model"):
+        read_counts(tmp_path / "c.npy").prior(classes=5)
 
 
 def test_numbers_in_text_order_are_placed_by_number(tmp_path: Path) -> None:
@@ -125,9 +128,9 @@ def test_one_to_k_in_text_order_is_refused(tmp_path: Path) -> None:
         ("c.json", "", "is empty"),
         ("c.csv", "class,count\na,1\na,2\n", "class name 'a' occurs twice"),
         ("c.csv", "class,count\n0,1\n0,2\n", "class name '0' occurs twice"),
-        ("c.csv", "class,count\na,1\nb,x\n", "line 3 has 'x'"),
+        ("c.csv", "class,count\na,1\nb,x\n", "line 3: the count is 'x'"),
         ("c.csv", "x,y\na,1\n", "which field holds the counts"),
-        ("c.txt", "a.jpg 0\nb.jpg one\n", "line 2 ends in 'one'"),
+        ("c.txt", "a.jpg 0\n\nb.jpg one\n", "line 3 ends in 'one'"),
         ("c.txt", "a.jpg 0\nb.jpg -1\n", "line 2 ends in '-1'"),
         ("c.txt", "a.jpg 0\nb.jpg 123456789012\n", "line 2 ends in"),
         ("c.txt", "five\nsix\n", "no numbers"),

@@ -53,7 +53,7 @@ def test_zeros_are_named() -> None:
 
 
 def test_one_class_is_no_problem_to_balance() -> None:
-    with pytest.raises(DataError, match="got 1 class, expected at least 2"):
+    with pytest.raises(DataError, match="counts of 1 class; expected at least 2"):
         LabelPrior(np.array([5]))
     with pytest.raises(DataError, match="fewer than 2 classes"):
         LabelPrior(np.array([5, 0]), zero_count=ZeroCount("mask"))

@@ -8,7 +8,7 @@ from lacal.calibration import Calibration
 from lacal.errors import DataError
 from lacal.formats import Table
 from lacal.labels import LabelReader
-from lacal.metrics import ClassTally
+from lacal.metrics import ClassTally, Gain
 from lacal.pipeline.scoring import Scorer
 from lacal.prior import LabelPrior
 from lacal.source import Source, require_labels
@@ -25,12 +25,14 @@ class Evaluation:
         rows: Rows, labelled or not.
         tally: Errors per class of the predictions that were asked for.
         unadjusted: Errors per class of the plain argmax, where an adjustment was applied.
+        gain: Fall of the balanced error by the adjustment, where one was applied.
         tuned_share: Share of the rows that tau was tuned on that were seen again.
     """
 
     rows: int
     tally: ClassTally
     unadjusted: ClassTally | None
+    gain: Gain | None
     tuned_share: float
 
 
@@ -44,8 +46,11 @@ def evaluate(
         pass
     totals = scorer.totals
     _refuse_unlabelled(totals.adjusted, source.place)
-    unadjusted = totals.unadjusted if calibration is not None else None
-    return Evaluation(totals.rows, totals.adjusted, unadjusted, totals.tuned_share)
+    if calibration is None:
+        return Evaluation(totals.rows, totals.adjusted, None, None, 0.0)
+    return Evaluation(
+        totals.rows, totals.adjusted, totals.unadjusted, totals.paired.gain(), totals.tuned_share
+    )
 
 
 def is_predictions(table: Table) -> bool:
@@ -93,7 +98,7 @@ def evaluate_predictions(
         tally.update(labels, predictions)
         start += rows
     _refuse_unlabelled(tally, str(table.path))
-    return Evaluation(start, tally, None, 0.0)
+    return Evaluation(start, tally, None, None, 0.0)
 
 
 def _largest(table: Table, names: list[str]) -> int:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from lacal.batch import NO_LABEL
 from lacal.metrics import ClassTally
+from lacal.names import some_classes
 from lacal.prior import LabelPrior
 from lacal.source import Source
 
@@ -77,17 +78,19 @@ def _findings(seen: Inspection, source: Source, prior: LabelPrior | None) -> lis
             f"{seen.tied_rows:,} rows tie for the largest logit; coarse numbers? ties go to the lowest class"
         )
     if source.labelled:
-        found += _label_findings(seen)
+        names = source.class_names if prior is None else prior.class_names
+        found += _label_findings(seen, names)
     if prior is not None:
         found += _prior_findings(seen, prior)
     return found
 
 
-def _label_findings(seen: Inspection) -> list[str]:
+def _label_findings(seen: Inspection, names: tuple[str, ...] | None) -> list[str]:
     found = []
     k = seen.tally.support.size
     if seen.tally.absent.size:
-        found.append(f"{seen.tally.absent.size} of {k} classes have no labelled row")
+        some = some_classes(seen.tally.absent.tolist(), names)
+        found.append(f"{seen.tally.absent.size} of {k} classes have no labelled row: {some}")
     micro = seen.tally.micro()
     if micro.value is not None and micro.n >= 10 * k and micro.value > 1 - 1.5 / k:
         found.append(

@@ -11,7 +11,7 @@ from lacal.batch import Batch, Labels
 from lacal.calibration import Calibration
 from lacal.errors import DataError
 from lacal.fingerprint import Overlap
-from lacal.metrics import ClassTally
+from lacal.metrics import ClassTally, PairedTally
 from lacal.source import Source
 
 # Share of the tuned rows found again from which on this is the same split and not a few duplicates.
@@ -35,6 +35,7 @@ class Scored:
     Attributes:
         unadjusted: Errors of the plain argmax.
         adjusted: Errors of the adjusted argmax.
+        paired: What the adjustment mended and broke.
         overlap: Looks for the rows that tau was tuned on.
         rows: Rows so far.
         changed: Rows whose prediction the adjustment changed.
@@ -42,6 +43,7 @@ class Scored:
 
     unadjusted: ClassTally
     adjusted: ClassTally
+    paired: PairedTally
     overlap: Overlap
     rows: int = 0
     changed: int = 0
@@ -74,6 +76,7 @@ class Scorer:
         self.totals = Scored(
             ClassTally.empty(k),
             ClassTally.empty(k),
+            PairedTally.empty(k),
             Overlap.with_rows(np.asarray(tuned, np.uint64)),
         )
 
@@ -93,6 +96,7 @@ class Scorer:
             totals.changed += int(np.count_nonzero(plain != predictions))
             totals.unadjusted.update(batch.labels, plain)
             totals.adjusted.update(batch.labels, predictions)
+            totals.paired.update(batch.labels, plain, predictions)
             if self.source.labelled:
                 totals.overlap.update(batch)
             yield ScoredBatch(batch, adjusted, predictions, plain)

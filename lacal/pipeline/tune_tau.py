@@ -18,6 +18,7 @@ from lacal.errors import DataError
 from lacal.fingerprint import RowSketch
 from lacal.methods import METHODS, ClassStatistics, Method
 from lacal.metrics import ClassTally
+from lacal.names import some_classes
 from lacal.prior import LabelPrior
 from lacal.resampling import Bootstrap, CrossFit, Estimate, Sample, bootstrap, cross_fit
 from lacal.selection import RULES, Lattice, Rule
@@ -110,7 +111,7 @@ def tune_tau(
     method = METHODS[search.method]
     path, unadjusted, sketch = _one_pass(source, method, statistics, search.grid)
     if np.count_nonzero(path.support) < 2:
-        only = prior.name(int(path.labels[0]))
+        only = some_classes([int(path.labels[0])], prior.class_names)
         raise DataError(
             f"{source.place}: every labelled row is of class {only}; balanced error needs a validation "
             "split with at least 2 classes"
@@ -192,6 +193,10 @@ def _one_pass(
         path.update(batch)
         logits, labels = batch.labelled()
         right.append(logits.argmax(axis=1) == labels)
+    if not any(part.size for part in right):
+        raise DataError(
+            f"{source.place}: no row carries a label; tau can only be tuned on labelled rows"
+        )
     return path.result(), np.concatenate(right), sketch
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lacal.calibration import Calibration
-from lacal.metrics import ClassTally, Rate
+from lacal.metrics import ClassTally, Gain, Rate
 from lacal.pipeline.adjust import Adjusted
 from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.inspect import Inspection
@@ -143,6 +143,7 @@ def adjusted(done: Adjusted, source: LogitsSource, groups: Groups) -> Json:
         "method": done.calibration.method,
         "tau": done.calibration.tau,
         "tuned_share": scored.tuned_share,
+        "gain": _gain(scored.paired.gain()),
         "unadjusted": errors(scored.unadjusted, groups, names) if labelled else None,
         "adjusted": errors(scored.adjusted, groups, names) if labelled else None,
     }
@@ -162,6 +163,7 @@ def evaluation(
         "method": None if calibration is None else calibration.method,
         "tau": None if calibration is None else calibration.tau,
         "tuned_share": found.tuned_share,
+        "gain": _gain(found.gain),
         **errors(found.tally, groups, names),
         "unadjusted": None if found.unadjusted is None else errors(found.unadjusted, groups, names),
     }
@@ -169,6 +171,16 @@ def evaluation(
 
 def _names(calibration: Calibration) -> tuple[str, ...] | None:
     return None if calibration.class_names is None else tuple(calibration.class_names)
+
+
+def _gain(one: Gain | None) -> Json | None:
+    if one is None:
+        return None
+    return {
+        "value": one.value,
+        "standard_error": one.standard_error,
+        "interval": [one.low, one.high],
+    }
 
 
 def _interval(one: Estimate) -> list[float]:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.formats.shown import printable
-from lacal.metrics import ClassTally, Rate
+from lacal.metrics import ClassTally, Gain, Rate
+from lacal.names import some_classes
 from lacal.pipeline.adjust import Adjusted
 from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.inspect import Inspection
@@ -123,10 +124,7 @@ def tuning_warnings(found: Tuning) -> list[str]:
         warnings.append(
             f"the pick is at the edge of the range {low:g}..{high:g}; widen it with --grid"
         )
-    absent = found.unadjusted.absent.size
-    if absent:
-        total = found.unadjusted.support.size
-        warnings.append(f"{absent} of {total} classes have no validation row and do not count")
+    warnings += _absent(found.unadjusted, found.calibration.class_names, "validation row")
     if not found.exact:
         warnings.append("with the bias kept the curve is known on the grid only")
     return warnings
@@ -164,6 +162,15 @@ def _curve_line(found: Tuning) -> str:
     )
 
 
+def gain_line(before: ClassTally, after: ClassTally, gain: Gain) -> str:
+    """The answer in one sentence: from, to, and how sure."""
+    was, now = before.balanced().value or 0.0, after.balanced().value or 0.0
+    return (
+        f"balanced error {100 * was:.1f} % -> {100 * now:.1f} %: gain {points(gain.value)} points, "
+        f"95 % interval {points(gain.low)} to {points(gain.high)}"
+    )
+
+
 def adjusted(done: Adjusted, source: LogitsSource, groups: Groups) -> list[Block]:
     """What `adjust` wrote, and the errors where rows carry labels."""
     scored = done.scored
@@ -175,9 +182,11 @@ def adjusted(done: Adjusted, source: LogitsSource, groups: Groups) -> list[Block
         f"wrote {printable(str(done.path))}: {scored.rows:,} rows, {scored.changed:,} predictions changed "
         f"({share:.1%}) by {done.calibration.method} at tau = {done.calibration.tau:g}"
     )
-    if scored.adjusted.support.any():
+    gain = scored.paired.gain()
+    if gain is not None:
+        lines.append(gain_line(scored.unadjusted, scored.adjusted, gain))
         lines.append(error_table(scored.unadjusted, scored.adjusted, groups))
-        lines += _absent(scored.adjusted)
+        lines += _absent(scored.adjusted, done.calibration.class_names)
     return lines
 
 
@@ -191,9 +200,11 @@ def evaluation(found: Evaluation, place: str, prior: LabelPrior | None) -> list[
         f"balanced error {percent(balanced)} % on {balanced.n:,} rows of {balanced.classes} classes of "
         f"{printable(place)}"
     )
+    if found.unadjusted is not None and found.gain is not None:
+        lines.append(gain_line(found.unadjusted, found.tally, found.gain))
     groups = None if prior is None else prior.groups()
     lines.append(error_table(found.unadjusted, found.tally, groups))
-    lines += _absent(found.tally)
+    lines += _absent(found.tally, None if prior is None else prior.class_names)
     lines.append(_worst(found.tally, prior))
     return lines
 
@@ -245,10 +256,13 @@ def _tuned_rows(share: float) -> str:
     )
 
 
-def _absent(tally: ClassTally) -> list[str]:
+def _absent(tally: ClassTally, names: Sequence[str] | None, row: str = "row") -> list[str]:
     if not tally.absent.size:
         return []
-    return [f"{tally.absent.size} of {tally.support.size} classes have no row and do not count"]
+    return [
+        f"{tally.absent.size} of {tally.support.size} classes have no {row} and do not count: "
+        f"{some_classes(tally.absent.tolist(), names)}"
+    ]
 
 
 def _end(value: float) -> str:
