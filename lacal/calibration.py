@@ -27,6 +27,7 @@ from lacal.selection import RULES
 
 VERSION = 1
 FORMAT = "lacal-calibration"
+LARGEST_TAU = 1e6  # far beyond any use; larger ones overflow
 
 Vector = list[float]
 
@@ -184,7 +185,7 @@ def calibration_of(
         weight_norms=_list(statistics.weight_norms) if headed else None,
         bias=_list(statistics.bias) if headed else None,
         scale=adjustment.scale.tolist(),
-        offset=[None if np.isneginf(value) else float(value) for value in adjustment.offset],
+        offset=[None if value == -np.inf else value for value in adjustment.offset.tolist()],
         tuned_on=tuned_on,
         versions={"numpy": np.__version__},
     )
@@ -218,7 +219,7 @@ def read(path: Path) -> Calibration:
 def _check_kind(text: str, path: Path) -> None:
     """Format and version first, so that a newer file is not blamed for its unknown fields."""
     try:
-        raw = json.loads(text, object_pairs_hook=_without_twins)
+        raw = json.loads(text, object_pairs_hook=_without_twins, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise CalibrationError(
             f"{path}: is not JSON that can be read ({str(error)[:80]})"
@@ -257,6 +258,8 @@ def _check(calibration: Calibration, path: Path) -> None:
         vector = getattr(calibration, name)
         if vector is not None and len(vector) != k:
             raise refuse(name, f"has {len(vector)} entries, class_counts has {k}")
+    if not abs(calibration.tau) < LARGEST_TAU:
+        raise refuse("tau", f"is {calibration.tau:g}, expected less than {LARGEST_TAU:g}")
     if any(count < 0 or count >= 2**53 for count in calibration.class_counts):
         raise refuse("class_counts", "holds a count outside 0..2^53")
     if calibration.class_names is not None and len(set(calibration.class_names)) < k:
@@ -278,13 +281,27 @@ def _check_tuned_on(tuned_on: TunedOn, refuse: Any, k: int) -> None:
         raise refuse(
             "tuned_on.curve", f"has {len(tuned_on.curve)} points, grid {len(tuned_on.grid)}"
         )
-    if len(tuned_on.sketch) > SKETCH or not all(_is_hash(text) for text in tuned_on.sketch):
-        raise refuse("tuned_on.sketch", f"must be at most {SKETCH} hexadecimal hashes")
-    errors = [tuned_on.unadjusted_error, tuned_on.balanced_error, *tuned_on.curve]
-    if not all(-1e-9 <= value <= 1 + 1e-9 for value in errors):
-        raise refuse("tuned_on", "holds an error outside 0..1")
-    if not (0 < tuned_on.labelled <= tuned_on.rows and 0 < tuned_on.classes_present <= k):
-        raise refuse("tuned_on", "counts more labelled rows or classes than there are")
+    hashes = len(tuned_on.sketch) <= SKETCH and all(map(_is_hash, tuned_on.sketch))
+    outside, crossed = "is outside 0..1", "has its low end above its high end"
+    for name, fits, why in (
+        ("digest", _is_hash(tuned_on.digest), "must be a hexadecimal hash of 16 digits"),
+        ("sketch", hashes, f"must be at most {SKETCH} hexadecimal hashes of 16 digits"),
+        ("labelled", 0 < tuned_on.labelled <= tuned_on.rows, "must be from 1 to rows"),
+        ("classes_present", 0 < tuned_on.classes_present <= k, f"must be from 1 to {k}"),
+        ("unadjusted_error", _is_error(tuned_on.unadjusted_error), outside),
+        ("balanced_error", _is_error(tuned_on.balanced_error), outside),
+        ("curve", all(map(_is_error, tuned_on.curve)), "holds an error outside 0..1"),
+        ("tau", tuned_on.tau.low <= tuned_on.tau.high, crossed),
+        ("gain", tuned_on.gain.low <= tuned_on.gain.high, crossed),
+        ("draws", tuned_on.draws > 0, "must be above 0"),
+        ("seed", tuned_on.seed >= 0, "must be from 0"),
+    ):
+        if not fits:
+            raise refuse(f"tuned_on.{name}", why)
+
+
+def _is_error(value: float) -> bool:
+    return -1e-9 <= value <= 1 + 1e-9
 
 
 def _is_hash(text: str) -> bool:
@@ -296,6 +313,10 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(keys) != len(pairs):
         raise ValueError("a key occurs twice")
     return keys
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _plain_reason(error: Exception) -> str:

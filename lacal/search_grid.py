@@ -46,4 +46,4 @@ def _grid(first: float, last: float, step: float) -> NDArray[np.float64]:
     steps = round((last - first) / step, 9)
     taus = [round(first + step * i, 12) for i in range(math.floor(steps) + 1)]
     taus += [tau for tau in (0.0, 1.0, last) if first <= tau <= last]
-    return np.unique(np.array(taus))
+    return np.array(sorted(set(taus)))

@@ -48,7 +48,9 @@ class Strata:
         size, number = merged_support[names], np.cumsum(merged_support > 0) - 1
         row_weight = 1.0 / (np.count_nonzero(support) * support[names].astype(np.float64))
         spread = row_weight**2 * size / np.maximum(size - 1, 1)
-        return cls(number[merged[path.labels]], size, spread, np.where(size > 1, spread / size, 0.0))
+        return cls(
+            number[merged[path.labels]], size, spread, np.where(size > 1, spread / size, 0.0)
+        )
 
     def variances(self, values: PerRow) -> NDArray[np.float64]:
         """(s,) share of each stratum in the variance of the class-balanced mean of `values` (n,)."""

@@ -22,7 +22,7 @@ from lacal.strata import Strata, student_quantile
 from lacal.tau_path import TauPath
 from tests.test_selection import gaussian_world, random_path, slow_standard_error
 
-METHOD = METHODS["logit-adjustment"]
+METHOD = replace(METHODS["logit-adjustment"], bandwidth=0.2)
 
 
 def sample_of(path: TauPath, lattice: Lattice | None = None) -> Sample:

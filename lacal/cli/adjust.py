@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.command("adjust", short_help="Write adjusted predictions of a logits file.")
 @click.argument("source", type=FILE)
-@click.option("--calibration", "calibration_path", type=FILE, help="File written by tune-tau.")
+@click.option("--calibration", type=FILE, help="File written by tune-tau.")
 @click.option("--tau", type=float, help="Use this tau, with --counts, instead of a calibration.")
 @counts_options
 @method_options
@@ -60,12 +60,12 @@ def command(source: Path, **given: Any) -> None:
     output: Path = given["output"]
     if output.suffix.lower() not in (".parquet", ".pq"):
         raise UsageError(f"{output}: predictions are written as Parquet; name a .parquet file")
-    inputs = [given[name] for name in ("calibration_path", "counts", "head", "labels")]
+    inputs = [given[name] for name in ("calibration", "counts", "head", "labels")]
     check_target(
         output, force=given["force"], inputs=(source, *(one for one in inputs if one is not None))
     )
     _check_one_recipe(given)
-    loaded = calibration.read(given["calibration_path"]) if given["calibration_path"] else None
+    loaded = calibration.read(given["calibration"]) if given["calibration"] else None
     method = loaded.method if loaded else given["method"]
     counts = counts_of(given)
     names = loaded.prior.class_names if loaded else counts.names if counts else None
@@ -89,18 +89,18 @@ def command(source: Path, **given: Any) -> None:
         allow_tuned_rows=given["allow_tuned_rows"],
     )
     groups = recipe.prior.groups()
-    if given["as_json"] or given["output_format"] == "json":
+    if given["json"] or given["format"] == "json":
         show_json(numbers.adjusted(done, opened, groups))
     else:
         show_text(text.adjusted(done, opened, groups))
 
 
 def _check_one_recipe(given: dict[str, Any]) -> None:
-    if (given["calibration_path"] is None) == (given["tau"] is None):
+    if (given["calibration"] is None) == (given["tau"] is None):
         raise UsageError(
             "say what to apply: either --calibration FILE, or --counts FILE with --tau T"
         )
-    if given["calibration_path"] is not None and given["counts"] is not None:
+    if given["calibration"] is not None and given["counts"] is not None:
         raise UsageError("--calibration brings its own counts; leave --counts out")
 
 
@@ -108,10 +108,10 @@ def _given_tau(
     given: dict[str, Any], counts: "Counts | None", source: "LogitsSource"
 ) -> "Calibration":
     """A calibration made of the tau on the command line, tuned on nothing."""
-    from lacal.calibration import calibration_of
+    from lacal.calibration import LARGEST_TAU, calibration_of
 
-    if not abs(given["tau"]) < 1e6:
-        raise UsageError(f"--tau: got {given['tau']}, expected a finite number")
+    if not abs(given["tau"]) < LARGEST_TAU:
+        raise UsageError(f"--tau: got {given['tau']}, expected less than {LARGEST_TAU:g}")
     prior = required_prior_of(given, counts, source)
     return calibration_of(
         given["method"],

@@ -46,7 +46,19 @@ def _tables(content: Any, place: str) -> dict[str, Any]:
             )
         if not isinstance(options, dict):
             raise UsageError(f"{place}: {shown(name)} must be a table of options")
-    return {
-        name: {key.replace("-", "_"): value for key, value in options.items()}
-        for name, options in content.items()
-    }
+    return {name: _options(name, options, place) for name, options in content.items()}
+
+
+def _options(command: str, options: dict[str, Any], place: str) -> dict[str, Any]:
+    """The options by parameter name; a misspelt one would be passed over in silence."""
+    from lacal.cli.main import command_named
+    from lacal.names import near_miss, shown
+
+    known = tuple(param.name for param in command_named(command).params if param.name)
+    values = {key.replace("-", "_"): value for key, value in options.items()}
+    for name in values:
+        if name not in known:
+            raise UsageError(
+                f"{place}: {shown(name)} is no option of {command}.{near_miss(name, known)}"
+            )
+    return values

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("evaluate", short_help="Balanced, micro, group and class errors, with uncertainty.")
 @click.argument("source", type=FILE)
-@click.option("--calibration", "calibration_path", type=FILE, help="Adjust the logits with this.")
+@click.option("--calibration", type=FILE, help="Adjust the logits with this.")
 @counts_options
 @click.option("--allow-tuned-rows", is_flag=True, help="Score the rows that tau was tuned on.")
 @source_options
@@ -45,13 +45,13 @@ def command(source: Path, **given: Any) -> None:
     from lacal.pipeline.evaluate import is_predictions
     from lacal.report import numbers, text
 
-    loaded = calibration.read(given["calibration_path"]) if given["calibration_path"] else None
+    loaded = calibration.read(given["calibration"]) if given["calibration"] else None
     if loaded is not None and given["counts"] is not None:
         raise UsageError("--calibration brings its own counts; leave --counts out")
     table = open_table(source)
     score = _predictions if is_predictions(table) else _logits
     found, prior = score(table, loaded, given)
-    if given["as_json"] or given["output_format"] == "json":
+    if given["json"] or given["format"] == "json":
         show_json(numbers.evaluation(found, str(source), loaded, prior))
     else:
         show_text(text.evaluation(found, str(source), prior))

@@ -38,7 +38,7 @@ def command(source: Path, **given: Any) -> None:
     opened = open_source(source, source_options_of(given), class_names=names)
     prior = prior_of(given, counts, opened)
     seen = pipeline.inspect(WithProgress(opened), prior)
-    if given["as_json"] or given["output_format"] == "json":
+    if given["json"] or given["format"] == "json":
         show_json(numbers.inspection(seen, opened, prior))
     else:
         show_text(text.inspection(seen, opened, prior))

@@ -39,11 +39,24 @@ class _Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"lacal.cli.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        return command
+        return command_named(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from lacal.names import near_miss
+
+            error.message += near_miss(args[0], COMMANDS)
+            raise
+
+
+def command_named(name: str) -> click.Command:
+    """One of `COMMANDS`, imported now."""
+    command: click.Command = importlib.import_module(f"lacal.cli.{name.replace('-', '_')}").command
+    return command
 
 
 @click.group(
@@ -108,8 +121,9 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except Stopped as stop:
         _say(f"Stopped by {signal.Signals(stop.number).name}; nothing was written.")
         return 128 + stop.number
-    except BrokenPipeError:
-        # The reader of our output has seen enough; point stdout away so that exit does not trip over it.
+    except (BrokenPipeError, SystemExit):
+        # The reader of our output has seen enough, which click and rich turn into SystemExit; point
+        # stdout away so that exit does not trip over it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError:

@@ -118,13 +118,12 @@ def format_options(*formats: str) -> Callable[[F], F]:
     return _stack(
         click.option(
             "--format",
-            "output_format",
             type=OneOf(*formats),
             default=formats[0],
             show_default=True,
             help="How the result is printed.",
         ),
-        click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
+        click.option("--json", is_flag=True, help="Short for --format json."),
     )
 
 

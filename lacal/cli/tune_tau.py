@@ -89,7 +89,7 @@ def command(val: Path, **given: Any) -> None:
     if output is not None:
         calibration.write(found.calibration, output)
         say(f"wrote {output}")
-    if given["as_json"] or given["output_format"] == "json":
+    if given["json"] or given["format"] == "json":
         show_json(numbers.tuning(found, source, prior.groups()))
     else:
         show_text(text.tuning(found, source, prior.groups()))
