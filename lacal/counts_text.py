@@ -94,7 +94,7 @@ def csv_counts(path: Path, key: str | None = None) -> Counts | None:
     lowered = [name.lower() for name in header]
     if len(set(lowered)) != len(lowered):
         raise DataError(f"{path}: two columns have one name; rename one")
-    if all(_is_number(name) for name in header):
+    if all(_number(name) is not None for name in header):
         raise DataError(
             f"{path}: looks like it has no header; write `class,count` as its first line"
         )
@@ -109,17 +109,19 @@ def csv_counts(path: Path, key: str | None = None) -> Counts | None:
     for line, row in rows[1:]:
         if len(row) != len(header):
             raise DataError(f"{path}: line {line} has {len(row)} cells, expected {len(header)}")
-        if not _is_number(row[at]):
-            raise DataError(
-                f"{path}: line {line}: the count is {shown(row[at])}, expected a whole number"
-            )
     cells = [row for _, row in rows[1:]]
+    values = [_number(row[at]) for row in cells]
+    if None in values:
+        line, row = rows[1 + values.index(None)]
+        raise DataError(
+            f"{path}: line {line}: the count is {shown(row[at])}, expected a whole number"
+        )
     keys = [
         [row[j] for row in cells]
         for j, name in enumerate(lowered)
         if name in KEY_FIELDS and j != at
     ]
-    return in_class_order(path, np.array([float(row[at]) for row in cells], np.float64), keys)
+    return in_class_order(path, np.array(values, np.float64), keys)
 
 
 def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
@@ -130,7 +132,7 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
         strict=True,
     )
     try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        rows = [(reader.line_num, row) for row in reader if row and any(map(str.strip, row))]
     except csv.Error as error:
         raise DataError(
             f"{path}: line {reader.line_num} cannot be read as CSV ({error})"
@@ -142,9 +144,9 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> float | None:
+    """The number a cell holds; Python would read 1_000 as one, nobody else does."""
     try:
-        float(text)
+        return None if "_" in text else float(text)
     except ValueError:
-        return False
-    return "_" not in text  # Python reads 1_000 as a number, nobody else does
+        return None

@@ -26,12 +26,14 @@ def row_hashes(logits: Logits) -> Hashes:
     columns = np.unique(np.linspace(0, k - 1, min(k, _COLUMNS)).round().astype(np.int64))
     with np.errstate(over="ignore"):
         values = logits[:, columns].astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
-    bits = values.view(np.uint32).astype(np.uint64)
-    hashes = np.full(logits.shape[0], np.uint64(k))
-    for column in bits.T:
-        hashes = (hashes ^ column) * _ODD
-        hashes ^= hashes >> np.uint64(29)
-    return hashes
+    bits = np.ascontiguousarray(values).view(np.uint32).astype(np.uint64)
+    # Each column gets its own odd multiplier; mixing before and after the sum keeps rows apart.
+    mixed = (bits + np.uint64(1)) * (
+        _ODD * (2 * np.arange(columns.size, dtype=np.uint64) + np.uint64(1))
+    )
+    mixed ^= mixed >> np.uint64(29)
+    hashes: Hashes = (mixed * _ODD).sum(axis=1, dtype=np.uint64) * _ODD
+    return hashes ^ (hashes >> np.uint64(32))
 
 
 @dataclass(slots=True)

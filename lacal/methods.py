@@ -58,6 +58,12 @@ class Family:
     slopes: PerClass
     shift: PerClass | None = None
 
+    @property
+    def plain_at_zero(self) -> bool:
+        """Whether tau = 0 is the unadjusted model: no bias taken out, no class masked."""
+        untouched = self.shift is None or not self.shift.any()
+        return untouched and not np.isneginf(self.slopes).any()
+
 
 @dataclass(frozen=True, slots=True)
 class Method:

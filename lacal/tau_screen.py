@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from lacal.batch import Labels, Logits, PerClass, PerRow
 
 SMALLEST_GAP = 1e-5
-SLOTS = 512  # columns of a fold: long enough for one vector loop, short beside the number of classes
 
 Single = NDArray[np.float32]
 
@@ -50,49 +49,40 @@ class Screen:
         # Twice what the analysis asks for; single rounding steps of lead, gap and ratio on top.
         return cls(slopes, centred.astype(np.float32), 2 * (rounding / gap + 3 * 2.0**-24))
 
-    def intervals(
-        self, logits: Logits, labels: Labels
-    ) -> tuple[PerRow, PerRow, NDArray[np.bool_]]:
+    def intervals(self, logits: Logits, labels: Labels) -> tuple[PerRow, PerRow, NDArray[np.bool_]]:
         """Low (n,), high (n,), and which rows (n,) must be computed again in full precision."""
-        rows, k = np.arange(labels.size), logits.shape[1]
-        work = _scratch.arrays(*logits.shape)
-        lead, gap, turn = work.lead[:, :k], work.gap[:, :k], work.turn[:, :k]
-        np.subtract(logits[rows, labels][:, None], logits, out=lead)
+        rows = np.arange(labels.size)
+        lead, gap, turn, flags = _scratch.arrays(*logits.shape)
+        own = logits[rows, labels]
+        np.subtract(own[:, None], logits, out=lead)
         np.subtract(self.single[labels][:, None], self.single, out=gap)
         lead[rows, labels] = np.inf  # nobody is one's own rival
-        np.less(lead, 0, out=work.flags[:, :k])
-        behind = np.flatnonzero(work.flags)
+        behind = np.flatnonzero(np.less(lead, 0, out=flags))
         low, high = np.full(rows.size, -np.inf), np.full(rows.size, np.inf)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             np.divide(gap, lead, out=turn)
-            work.turn.ravel()[behind] = 0.0
-            unsure = self._bound(high, logits, labels, work.folded, 1)
-            unsure |= self._bound(low, logits, labels, work.folded, -1)
+            turn.ravel()[behind] = 0.0
+            unsure = self._bound(high, logits, labels, turn)
+            np.negative(turn, out=turn)
+            unsure |= self._bound(low, logits, labels, turn)
         if behind.size:
-            row, rival = np.divmod(behind, work.turn.shape[1])
-            self._cut(low, high, logits, labels, (row, rival), work.gap.ravel()[behind])
+            where = np.divmod(behind, logits.shape[1])
+            self._cut(low, high, logits, labels, where, gap.ravel()[behind])
         unsure |= (low == 0) | (high == 0)
         return low, high, unsure
 
     def _bound(
-        self, ends: PerRow, logits: Logits, labels: Labels, folded: Single, sign: int
+        self, ends: PerRow, logits: Logits, labels: Labels, turn: Single
     ) -> NDArray[np.bool_]:
-        """Set the nearest crossing on one side of 0; which rows have a runner-up as near.
-
-        `folded` (n, folds, slots) holds gap / lead of every rival: the largest is nearest above 0, the
-        smallest below. One pass finds the extreme of each slot; what is left is short.
-        """
+        """Set the nearest crossing on the side where `turn` is positive; which rows have a close second."""
         rows = np.arange(labels.size)
-        slots = folded.max(axis=1) if sign > 0 else -folded.min(axis=1)
-        slot = slots.argmax(axis=1)
-        nearest = slots[rows, slot]
-        slots[rows, slot] = 0.0
-        fold_mates = sign * folded[rows, :, slot]
-        fold = fold_mates.argmax(axis=1)
-        fold_mates[rows, fold] = 0.0
-        second = np.maximum(slots.max(axis=1), fold_mates.max(axis=1))
+        rival = turn.argmax(axis=1)
+        nearest = turn[rows, rival]
+        turn[rows, rival] = 0.0
+        second = turn.max(axis=1)
+        turn[rows, rival] = nearest
         bounded = np.flatnonzero(nearest > 0)
-        label, rival = labels[bounded], (fold * folded.shape[2] + slot)[bounded]
+        label, rival = labels[bounded], rival[bounded]
         lead = logits[bounded, label].astype(np.float64) - logits[bounded, rival]
         ends[bounded] = lead / (self.slopes[label] - self.slopes[rival])
         # Infinite: a tie at tau = 0. NaN: a rival of equal prior and equal logit.
@@ -137,32 +127,19 @@ class Screen:
         high[down] = np.minimum(high[down], -farthest[least > 0])
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """Work arrays (n, width), width at least k; columns beyond k hold 0 and False."""
-
-    lead: Single
-    gap: Single
-    turn: Single
-    flags: NDArray[np.bool_]
-    folded: Single
-
-
 class _Scratch(threading.local):
     """Work arrays of a thread: fresh ones of this size would cost more than the arithmetic."""
 
-    shape = (0, 0)
+    size = 0
 
-    def arrays(self, n: int, k: int) -> _Work:
-        """Arrays for n rows of k classes."""
-        folds = max(1, k // SLOTS)
-        slots = -(-k // folds)
-        if self.shape[0] < n or self.shape[1] != k:
-            self.shape = (n, k)
-            self.floats = np.zeros((3, n, folds * slots), np.float32)
-            self.flags = np.zeros((n, folds * slots), np.bool_)
-        lead, gap, turn = self.floats[:, :n]
-        return _Work(lead, gap, turn, self.flags[:n], turn.reshape(n, folds, slots))
+    def arrays(self, n: int, k: int) -> tuple[Single, Single, Single, NDArray[np.bool_]]:
+        """Three float32 arrays and one of bool, (n, k)."""
+        if self.size < n * k:
+            self.size = n * k
+            self.floats = np.empty((3, self.size), np.float32)
+            self.flags = np.empty(self.size, np.bool_)
+        lead, gap, turn = (one[: n * k].reshape(n, k) for one in self.floats)
+        return lead, gap, turn, self.flags[: n * k].reshape(n, k)
 
 
 _scratch = _Scratch()

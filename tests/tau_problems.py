@@ -19,7 +19,16 @@ KINDS = [
     ("weight-norm", "drop"),
     ("weight-norm", "scale"),
 ]
-SHAPES = ("any", "all negative", "few positive", "coarse", "coarse negative", "zeros")
+SHAPES = (
+    "any",
+    "all negative",
+    "few positive",
+    "coarse",
+    "coarse negative",
+    "zeros",
+    "far",
+    "close",
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ def problem_of(
 
 def logits_of(generator: np.random.Generator, n: int, k: int, shape: str) -> NDArray[np.float64]:
     """(n, k) of one of `SHAPES`."""
-    values = 2 * generator.normal(size=(n, k))
+    values: NDArray[np.float64] = 2 * generator.normal(size=(n, k))
     match shape:
         case "all negative":
             return -np.abs(values) - 0.01
@@ -82,6 +91,10 @@ def logits_of(generator: np.random.Generator, n: int, k: int, shape: str) -> NDA
             return -np.abs(values).round() - 1
         case "zeros":
             return np.maximum(values.round(), 0) * generator.choice([1.0, 0.0, -0.0], (n, 1))
+        case "far":  # differences are small beside the values
+            return values + 1000
+        case "close":
+            return 1 + values * 2.0**-20
         case _:
             return values
 
@@ -106,4 +119,4 @@ def apart_from(taus: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[
     finite = ends[np.isfinite(ends)]
     if not finite.size:
         return taus
-    return taus[np.abs(taus[:, None] - finite).min(axis=1) > NEAR]
+    return np.asarray(taus[np.abs(taus[:, None] - finite).min(axis=1) > NEAR])

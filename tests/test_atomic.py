@@ -16,6 +16,12 @@ def write(path: Path, data: bytes = b"new") -> None:
         file.write(data)
 
 
+def fail(path: Path, error: Exception) -> None:
+    with writing(path) as file:
+        file.write(b"half")
+        raise error
+
+
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
     with writing(tmp_path / "a") as file:
         file.write(b"new")
@@ -26,17 +32,15 @@ def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
 
 def test_a_failing_block_leaves_the_old_file_alone(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), writing(tmp_path / "a") as file:
-        file.write(b"half")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fail(tmp_path / "a", ZeroDivisionError())
     assert (tmp_path / "a").read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [tmp_path / "a"]
 
 
 def test_the_systems_refusal_becomes_a_run_error(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="could not be written"), writing(tmp_path / "a") as file:
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
+    with pytest.raises(RunError, match="could not be written"):
+        fail(tmp_path / "a", OSError(28, "No space left on device"))
     assert not list(tmp_path.iterdir())
 
 

@@ -189,7 +189,7 @@ def other_names(folder: Path) -> tuple[Path, CommandLine]:
 
 
 def columns_in_text_order(folder: Path) -> tuple[Path, CommandLine]:
-    columns = sorted((f"logit_{j}" for j in range(12)))
+    columns = sorted(f"logit_{j}" for j in range(12))
     path = folder / "val.csv"
     path.write_text("label," + ",".join(columns) + "\n" + "0" + ",1.5" * 12 + "\n")
     return path, tune(path)

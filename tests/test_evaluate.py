@@ -85,6 +85,21 @@ def test_predictions_of_others(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     assert named["balanced_error"] == found["balanced_error"]
 
 
+@pytest.mark.parametrize("name", ["p.csv", "p.parquet"])
+def test_ignored_rows_make_no_classes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    columns = {"label": [0, 255, 1, 3], "prediction": [0, 1, 1, 2]}
+    if name == "p.csv":
+        rows = [",".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+        (tmp_path / name).write_text("\n".join(["label,prediction", *rows]) + "\n")
+    else:
+        predictions_file(tmp_path / name, **columns)
+    found = json_of(capfd, "evaluate", tmp_path / name, "--ignore-label", 255)
+    assert found["absent_classes"] == [2]
+    assert found["balanced_error"]["value"] == pytest.approx(1 / 3)
+
+
 def test_predictions_by_name(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = predictions_file(folder / "p.parquet", label=["cat", "gnu"], prediction=["cat", "dog"])
     found = json_of(capfd, "evaluate", path, "--counts", folder / "counts.csv")

@@ -1,6 +1,7 @@
 """The curve equals counting argmax, however the rows come in, and its optimum is the lowest cell."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import hypothesis.strategies as st
 import numpy as np
@@ -30,7 +31,7 @@ def accumulated(
     taus = TAUS if grid is None else np.asarray(grid)
     path = TauPathAccumulator(problem.method, problem.statistics, taus)
     edges = sorted({0, len(problem.labels), *cuts})
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         rows = slice(start, stop)
         path.update(Batch(problem.logits[rows], problem.labels[rows], None, start))
     return path
@@ -75,7 +76,7 @@ def test_parts_merged_equal_the_whole(problem: Problem, cuts: list[int]) -> None
     inner = sorted({cut for cut in cuts if cut < len(problem.labels)} | {0})
     edges = [*inner, len(problem.labels)]
     merged = TauPathAccumulator(problem.method, problem.statistics, TAUS)
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         part = TauPathAccumulator(problem.method, problem.statistics, TAUS)
         part.update(Batch(problem.logits[start:stop], problem.labels[start:stop], None, start))
         merged.merge(part)
@@ -109,7 +110,7 @@ def cells_of(path: TauPath, low: float, high: float) -> list[tuple[float, float]
     ends = np.concatenate([path.low, path.high])
     inside = np.unique(ends[(ends > low) & (ends < high)])
     edges = [low, *inside.tolist(), high]
-    pairs = zip(edges[:-1], edges[1:], strict=True)
+    pairs = pairwise(edges)
     return [(left, right) for left, right in pairs if right - left > MIN_PLATEAU]
 
 

@@ -49,8 +49,8 @@ class _Commands(click.Group):
         except click.UsageError as error:
             from lacal.names import near_miss
 
-            error.message += near_miss(args[0], COMMANDS)
-            raise
+            hint = near_miss(args[0], COMMANDS)
+            raise click.UsageError(error.message + hint, ctx) from error
 
 
 def command_named(name: str) -> click.Command:

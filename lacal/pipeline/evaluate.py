@@ -84,7 +84,7 @@ def evaluate_predictions(
     if prior is not None:
         k = prior.class_counts.size
     else:
-        k = len(names) if names else max(2, _largest(table, [field, labels_field]) + 1)
+        k = len(names) if names else max(2, _largest(table, [field, labels_field], ignore) + 1)
     readers = [
         LabelReader.open(table, name, classes=k, class_names=names, ignore=ignored, apart=False)
         for name, ignored in ((labels_field, ignore), (field, None))
@@ -101,12 +101,16 @@ def evaluate_predictions(
     return Evaluation(start, tally, None, None, 0.0)
 
 
-def _largest(table: Table, names: list[str]) -> int:
+def _largest(table: Table, names: list[str], ignore: int | None) -> int:
+    """The largest class number that occurs, in whole numbers, floats or digits."""
     largest = 0
     for columns in table.blocks(names, ROWS):
         for column in columns:
-            if column.size and column.dtype.kind in "iu":
-                largest = max(largest, int(column.max()))
+            if column.dtype.kind == "U":
+                digits = np.char.isdigit(column) & (np.char.str_len(column) <= 9)
+                column = column[digits].astype(np.int64)
+            numbers = column[np.isfinite(column) & (column != ignore)]
+            largest = max(largest, int(numbers.max(initial=0)))
     if largest > 10_000_000:
         raise DataError(f"{table.path}: holds the class number {largest}, expected fewer classes")
     return largest

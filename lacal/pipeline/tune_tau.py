@@ -187,17 +187,17 @@ def _one_pass(
     """The path, whether the plain argmax is right on each labelled row, and the fingerprint."""
     path = TauPathAccumulator(method, statistics, grid)
     sketch = RowSketch()
+    family = method.family(statistics)
+    told_by_path = family is not None and family.plain_at_zero
     right: list[NDArray[np.bool_]] = []
     for batch in source.batches():
         sketch.update(batch)
         path.update(batch)
-        logits, labels = batch.labelled()
-        right.append(logits.argmax(axis=1) == labels)
-    if not any(part.size for part in right):
-        raise DataError(
-            f"{source.place}: no row carries a label; tau can only be tuned on labelled rows"
-        )
-    return path.result(), np.concatenate(right), sketch
+        if not told_by_path:
+            logits, labels = batch.labelled()
+            right.append(logits.argmax(axis=1) == labels)
+    found = path.result()
+    return found, found.right_at(0.0) if told_by_path else np.concatenate(right), sketch
 
 
 def _pick(sample: Sample, rule: Rule, low: float, high: float) -> float:

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +68,7 @@ def txt() -> bytes:
 
 
 def pt() -> bytes:
+    torch = pytest.importorskip("torch")
     stream = io.BytesIO()
     torch.save({"logits": torch.from_numpy(LOGITS), "label": torch.arange(10)}, stream)
     return stream.getvalue()

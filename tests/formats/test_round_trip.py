@@ -1,7 +1,6 @@
 """The same numbers through every format, layout and block size come out the same."""
 
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
@@ -129,15 +127,6 @@ def test_safetensors(tmp_path: Path, dtype: str) -> None:
     assert table.class_names == ("a", "b")
 
 
-def test_safetensors_bfloat16(tmp_path: Path) -> None:
-    wide = torch.from_numpy(logits_of("f4")).bfloat16()
-    raw = wide.view(torch.uint16).numpy().tobytes()
-    entry = {"x": {"dtype": "BF16", "shape": [ROWS, CLASSES], "data_offsets": [0, len(raw)]}}
-    header = json.dumps(entry).encode()
-    (tmp_path / "x").write_bytes(struct.pack("<Q", len(header)) + header + raw)
-    check(open_table(tmp_path / "x"), {"x": wide.float().numpy()})
-
-
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize("kind", ["list", "large_list", "fixed_size_list", "tensor"])
 @pytest.mark.parametrize("layout", ["parquet", "file", "stream"])
@@ -240,24 +229,6 @@ def test_csv_larger_than_a_block(tmp_path: Path) -> None:
 def test_lines(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(("\r\n".join(IDS) + "\r\n\r\n").encode())
     check(open_table(tmp_path / "a.txt"), {"": IDS})
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "float8_e5m2"])
-def test_torch(tmp_path: Path, dtype: str) -> None:
-    logits = torch.from_numpy(logits_of("f4")).to(getattr(torch, dtype))
-    wide = (logits if dtype == "float64" else logits.float()).numpy()
-    torch.save(logits, tmp_path / "a.pt")
-    check(open_table(tmp_path / "a.pt"), {"": wide})
-    held = {
-        "val": {"logits": logits, "labels": torch.from_numpy(LABELS)},
-        "turned": logits.T.contiguous().T,
-        "grad": torch.ones(ROWS, requires_grad=True),
-        "class_names": ["a", "b"],
-    }
-    torch.save(held, tmp_path / "b.pt")
-    table = open_table(tmp_path / "b.pt")
-    check(table, {"val.logits": wide, "val.labels": LABELS, "turned": wide, "grad": np.ones(ROWS)})
-    assert table.class_names == ("a", "b")
 
 
 def test_npz_class_names_and_foreign_members(tmp_path: Path) -> None:

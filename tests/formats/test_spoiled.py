@@ -6,8 +6,6 @@ import os
 import pickle
 import socket
 import struct
-import sys
-import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
-from lacal.errors import DataError, LacalError, MissingExtra, RunError
+from lacal.errors import DataError, LacalError, RunError
 from lacal.formats import open_table, read_text
 
 Spoil = Callable[[Path], Path]
@@ -216,7 +213,6 @@ DATA: dict[str, tuple[str, bytes, str]] = {
         zip_bytes([("a/data.pkl", b"1" * 99)], zipfile.ZIP_DEFLATED),
         "packed with deflate; torch itself never compresses",
     ),
-    "pt nonsense": ("a.pt", zip_bytes([("a/data.pkl", b"hello"), ("a/version", b"3")]), "a.pt: "),
 }
 
 
@@ -363,28 +359,6 @@ def wrong_class_names(folder: Path) -> Path:
     return folder / "a"
 
 
-def torch_of(value: Any) -> Spoil:
-    def write(folder: Path) -> Path:
-        torch.save(value, folder / "a.pt")
-        return folder / "a.pt"
-
-    return write
-
-
-def quantised(folder: Path) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch means to drop quantised tensors
-        tensor = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
-        torch.save({"x": tensor}, folder / "a.pt")
-    return folder / "a.pt"
-
-
-def dict_in_itself(folder: Path) -> Path:
-    loop: dict[str, Any] = {}
-    loop["a"] = loop
-    return torch_of(loop)(folder)
-
-
 LONG_TEXT = pa.array(["a", "b" * 5000]).dictionary_encode()
 FILES: list[tuple[Spoil, str]] = [
     (missing, "there is no such file"),
@@ -423,17 +397,6 @@ FILES: list[tuple[Spoil, str]] = [
     (ipc_of(pa.array([1, 2]).dictionary_encode()), "is of type dictionary"),
     (ipc_bad_offsets, "cannot be read"),
     (wrong_class_names, "not a JSON list of strings"),
-    (torch_of(torch.nn.Linear(2, 2)), "save tensors only, or use safetensors"),
-    (torch_of({"x": np.ones(2)}), "save tensors only, or use safetensors"),
-    (torch_of({"epoch": 3}), "holds no tensors"),
-    (torch_of({}), "holds no tensors"),
-    (torch_of({"x": torch.ones(3).to_sparse()}), "'x' is of type sparse tensor"),
-    (torch_of({"x": torch.ones(3, dtype=torch.complex64)}), "'x' is of type complex64"),
-    (torch_of({"x": torch.ones(3, device="meta")}), "'x' is of type meta tensor"),
-    (torch_of({"x": torch.ones(1, 1).expand(10**9, 10)}), "claims more bytes than the file holds"),
-    (torch_of({"a": {"b": torch.ones(1)}, "a.b": torch.ones(1)}), "two entries named 'a.b'"),
-    (quantised, "'x' is of type quantised tensor"),
-    (dict_in_itself, "nests dicts deeper than"),
 ]
 
 
@@ -461,23 +424,14 @@ def test_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_table(tmp_path / "a.npy")
 
 
-def test_absent_torch_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.save(torch.ones(2), tmp_path / "a.pt")
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'lacal\[torch\]'"):
-        open_table(tmp_path / "a.pt")
-
-
 def test_a_payload_does_not_run(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> Any:
             return os.mkdir, (str(tmp_path / "marker"),)
 
-    torch.save({"x": Evil()}, tmp_path / "a.pt")
     np.save(tmp_path / "a.npy", np.array([Evil()]), allow_pickle=True)
-    for name in ("a.pt", "a.npy"):
-        with pytest.raises(DataError):
-            use(tmp_path / name)
+    with pytest.raises(DataError):
+        use(tmp_path / "a.npy")
     assert not (tmp_path / "marker").exists()
 
 
@@ -490,7 +444,7 @@ def test_a_file_shortened_while_it_is_read(tmp_path: Path) -> None:
         list(blocks)
 
 
-@pytest.mark.parametrize("name", ["a.npz", "a.parquet", "a.csv", "a.safetensors", "a.pt"])
+@pytest.mark.parametrize("name", ["a.npz", "a.parquet", "a.csv", "a.safetensors"])
 def test_a_field_asked_for_and_missing(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name == "a.npz":
@@ -499,8 +453,6 @@ def test_a_field_asked_for_and_missing(tmp_path: Path, name: str) -> None:
         path.write_text("x\n1\n")
     elif name == "a.safetensors":
         path.write_bytes(safetensors_bytes(f'{{"x":{entry(0, 4)}}}', b"1234"))
-    elif name == "a.pt":
-        torch.save({"x": torch.ones(1)}, path)
     else:
         pq.write_table(pa.table({"x": [1]}), path)
     for ask in (lambda t: t.read("zzz"), lambda t: list(t.blocks(["zzz"], 2))):
