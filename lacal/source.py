@@ -1,15 +1,7 @@
 """The door: from the named fields of a file to checked Batches of logits, labels and ids.
 
-Which field plays which part follows stated rules, and every part can be named. Nothing is guessed from
-the values: numbers are logits unless the user says otherwise, and numbers that look like probabilities
+Which field plays which part is decided in `lacal.fields`. Nothing is guessed from the values: numbers are logits unless the user says otherwise, and numbers that look like probabilities
 stop the run (`lacal.scores`).
-
-Rules for fields:
-- logits: the field asked for; else `logits`; else the only field of two dimensions of numbers; else,
-  in a table, every numeric column that is neither label nor id is one class (`logit_` and `logits_`
-  prefixes are dropped from the class names). `PREFIX*` asks for the columns that begin with PREFIX.
-- labels: the field asked for; else `label` or `labels`; else none.
-- ids: the field asked for; else `id` or `ids`; else none.
 """
 
 from collections.abc import Iterator
@@ -22,20 +14,22 @@ from numpy.typing import NDArray
 
 from lacal.batch import Batch, Ids, Labels
 from lacal.errors import DataError, UsageError
+from lacal.fields import (
+    ID_NAMES,
+    LABEL_NAMES,
+    field_named,
+    logits_fields,
+    own_names,
+    refuse_adjusted,
+    width,
+)
 from lacal.formats import Field, Table, open_table
 from lacal.ids import IdCheck
 from lacal.labels import LabelReader
-from lacal.names import class_numbers, shown
 from lacal.scores import ScoreDoor
 
 # Elements of one batch: 8 MB of float32, small beside the cache's wishes and memory's bound.
 BATCH_ELEMENTS = 1 << 21
-
-LOGITS_NAMES = ("logits",)
-LABEL_NAMES = ("label", "labels")
-ID_NAMES = ("id", "ids")
-ADJUSTED_PREFIX = "adjusted_"
-CLASS_PREFIXES = ("logits_", "logit_")
 
 
 class Source(Protocol):
@@ -118,7 +112,7 @@ class LogitsSource:
     @property
     def classes(self) -> int:
         """Number of classes, k."""
-        return _width(self.logits_fields)
+        return width(self.logits_fields)
 
     @property
     def rows(self) -> int | None:
@@ -179,172 +173,40 @@ def open_source(
     """
     table = open_table(path)
     place = str(path)
-    label_field = _named(table, options.label_key, LABEL_NAMES, "--label-key")
-    if options.labels is not None and options.label_key is None:
-        label_field = None
-    id_field = _named(table, options.id_key, ID_NAMES, "--id-key")
-    taken = {label_field, id_field} - {None}
-    logits_fields = _logits_fields(table, options.logits_key, taken)
+    label_field = None
+    if options.labels is None:
+        label_field = field_named(table, options.label_key, LABEL_NAMES, "--label-key")
+    id_field = field_named(table, options.id_key, ID_NAMES, "--id-key")
+    # A label column beside the logits is no class, also where the labels come from elsewhere.
+    beside = label_field or field_named(table, None, LABEL_NAMES, "--label-key")
+    chosen = logits_fields(table, options.logits_key, {beside, id_field} - {None})
     if not allow_adjusted:
-        _refuse_adjusted(place, logits_fields[0])
-    classes = _width(logits_fields)
-    own_names = _own_names(table, logits_fields)
-    if own_names is not None and len(own_names) != classes:
+        refuse_adjusted(place, chosen[0])
+    classes = width(chosen)
+    names = own_names(table, chosen)
+    if names is not None and len(names) != classes:
         raise DataError(
-            f"{place}: has {len(own_names)} class names and {classes} logits a row; they must pair up"
+            f"{place}: has {len(names)} class names and {classes} logits a row; they must pair up"
         )
-    rows = logits_fields[0].shape[0]
+    rows = chosen[0].shape[0]
     reader = None
     if options.labels is not None or label_field is not None:
         reader = LabelReader.open(
             table if options.labels is None else open_table(options.labels),
             label_field if options.labels is None else options.label_key,
             classes=classes,
-            class_names=own_names or class_names,
+            class_names=names or class_names,
             ignore=options.ignore_label,
             apart=options.labels is not None,
         )
         reader.check_length(rows, place)
-    door = ScoreDoor(place, options.scores, logits_fields[0].stored, shift_blind)
+    door = ScoreDoor(place, options.scores, chosen[0].stored, shift_blind)
     rows_per_batch = options.rows_per_batch or max(1, BATCH_ELEMENTS // classes)
-    return LogitsSource(table, logits_fields, own_names, id_field, reader, door, rows_per_batch)
-
-
-def _named(table: Table, asked: str | None, usual: tuple[str, ...], option: str) -> str | None:
-    if asked is not None:
-        if asked not in table.fields:
-            raise DataError(
-                f"{table.path}: has no field {shown(asked)} ({option}); it has {_listed(table)}"
-            )
-        return asked
-    found = [name for name in table.fields if name.lower() in usual]
-    if len(found) > 1:
-        raise DataError(
-            f"{table.path}: both {shown(found[0])} and {shown(found[1])} could be meant; "
-            f"choose one with {option}"
-        )
-    return found[0] if found else None
-
-
-def _logits_fields(table: Table, asked: str | None, taken: set[str | None]) -> tuple[Field, ...]:
-    fields = table.fields
-    if asked is not None and not asked.endswith("*"):
-        if asked not in fields:
-            raise DataError(
-                f"{table.path}: has no field {shown(asked)} (--logits-key); it has {_listed(table)}"
-            )
-        return (_two_dimensional(table, fields[asked]),)
-    if asked is not None:
-        chosen = [one for one in fields.values() if one.name.startswith(asked[:-1])]
-        return _class_columns(table, chosen, asked)
-    for name in LOGITS_NAMES:
-        if name in fields and len(fields[name].shape) != 1:
-            return (_two_dimensional(table, fields[name]),)
-    if len(fields) == 1 and len(next(iter(fields.values())).shape) != 1:
-        return (_two_dimensional(table, next(iter(fields.values()))),)
-    matrices = [f for f in fields.values() if len(f.shape) == 2 and f.kind in ("float", "int")]
-    if len(matrices) == 1:
-        return (matrices[0],)
-    if len(matrices) > 1:
-        raise DataError(
-            f"{table.path}: several fields could be the logits; choose one with --logits-key; "
-            f"it has {_listed(table)}"
-        )
-    columns = [one for one in fields.values() if one.name not in taken and len(one.shape) == 1]
-    prefixed = [one for one in columns if one.name.startswith(CLASS_PREFIXES)]
-    return _class_columns(table, prefixed or columns, None)
-
-
-def _two_dimensional(table: Table, one: Field) -> Field:
-    if one.kind not in ("float", "int"):
-        raise DataError(
-            f"{table.path}: {_called(one)} holds {one.stored}, expected numbers (n, classes)"
-        )
-    if len(one.shape) != 2:
-        raise DataError(
-            f"{table.path}: {_called(one)} has shape {_shape(one)}, expected two dimensions "
-            "(n, classes)"
-        )
-    if one.shape[1] is not None and one.shape[1] < 2:
-        raise DataError(
-            f"{table.path}: {_called(one)} has {one.shape[1]} class, expected at least 2"
-        )
-    if one.shape[0] == 0:
-        raise DataError(f"{table.path}: {_called(one)} holds no rows; expected at least one")
-    return one
-
-
-def _class_columns(table: Table, chosen: list[Field], asked: str | None) -> tuple[Field, ...]:
-    """One column a class; a column of text among them is a mistake, not a class."""
-    numeric = [one for one in chosen if one.kind in ("float", "int")]
-    text = [one for one in chosen if one.kind not in ("float", "int")]
-    if len(numeric) < 2:
-        wanted = f"columns {shown(asked)}" if asked else "logits"
-        raise DataError(
-            f"{table.path}: found no {wanted}: expected a field of two dimensions or a column for "
-            f"each of at least 2 classes; it has {_listed(table)}; name it with --logits-key"
-        )
-    if text:
-        raise DataError(
-            f"{table.path}: column {shown(text[0].name)} holds {text[0].stored}, so the columns are "
-            "not all logits; drop it, name it with --id-key or --label-key, or choose the logits with "
-            "--logits-key 'PREFIX*'"
-        )
-    if chosen[0].shape[0] == 0:
-        raise DataError(f"{table.path}: holds no rows; expected at least one")
-    return tuple(numeric)
-
-
-def _own_names(table: Table, fields: tuple[Field, ...]) -> tuple[str, ...] | None:
-    """Names of the classes from the file itself; None where the columns are just numbered."""
-    if len(fields) == 1:
-        return table.class_names
-    names = [one.name for one in fields]
-    for prefix in CLASS_PREFIXES:
-        if all(name.startswith(prefix) for name in names):
-            names = [name.removeprefix(prefix) for name in names]
-    numbers = class_numbers(names)
-    if numbers is None:
-        return tuple(names)
-    if numbers != sorted(numbers):
-        raise DataError(
-            f"{table.path}: class columns are numbered but not in order (column "
-            f"{shown(names[1])} is second; sorted as text?); put them in the order 0, 1, 2, ..."
-        )
-    return None
-
-
-def _refuse_adjusted(place: str, one: Field) -> None:
-    if one.name.startswith(ADJUSTED_PREFIX):
-        raise DataError(
-            f"{place}: {shown(one.name)} is what lacal adjust wrote: it is adjusted already, and adjusting "
-            "twice over-corrects; give the original logits, or say --force-adjust"
-        )
-
-
-def _width(fields: tuple[Field, ...]) -> int:
-    width = fields[0].shape[1] if len(fields) == 1 else len(fields)
-    assert width is not None  # readers know the width of every two-dimensional field
-    return width
+    return LogitsSource(table, chosen, names, id_field, reader, door, rows_per_batch)
 
 
 def _stacked(columns: tuple[NDArray[Any], ...]) -> NDArray[Any]:
     return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
-
-
-def _called(one: Field) -> str:
-    return f"field {shown(one.name)}" if one.name else "the array"
-
-
-def _shape(one: Field) -> str:
-    return "(" + ", ".join("?" if side is None else str(side) for side in one.shape) + ")"
-
-
-def _listed(table: Table) -> str:
-    if list(table.fields) == [""]:
-        return f"one array of shape {_shape(table.fields[''])}"
-    some = [f"{shown(one.name)} {_shape(one)} {one.stored}" for one in table.fields.values()]
-    return ", ".join(some[:8]) + (f" and {len(some) - 8} more" if len(some) > 8 else "")
 
 
 def require_labels(source: Source) -> None:

@@ -90,7 +90,8 @@ def logits_of(generator: np.random.Generator, n: int, k: int, shape: str) -> NDA
         case "coarse negative":
             return -np.abs(values).round() - 1
         case "zeros":
-            return np.maximum(values.round(), 0) * generator.choice([1.0, 0.0, -0.0], (n, 1))
+            signs = generator.choice([1.0, 0.0, -0.0], (n, 1))
+            return np.asarray(np.maximum(values.round(), 0) * signs)
         case "far":  # differences are small beside the values
             return values + 1000
         case "close":

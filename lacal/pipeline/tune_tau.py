@@ -196,7 +196,10 @@ def _one_pass(
         if not told_by_path:
             logits, labels = batch.labelled()
             right.append(logits.argmax(axis=1) == labels)
-    found = path.result()
+    try:
+        found = path.result()
+    except DataError as error:
+        raise DataError(f"{source.place}: {error}") from error
     return found, found.right_at(0.0) if told_by_path else np.concatenate(right), sketch
 
 

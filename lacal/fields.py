@@ -1,0 +1,155 @@
+"""Which field of a file plays which part: stated rules, and a name for every part.
+
+- logits: the field asked for; else `logits`; else the only field of two dimensions of numbers; else,
+  in a table, every numeric column that is neither label nor id is one class (`logit_` and `logits_`
+  prefixes are dropped from the class names). `PREFIX*` asks for the columns that begin with PREFIX.
+- labels: the field asked for; else `label` or `labels`; else none.
+- ids: the field asked for; else `id` or `ids`; else none.
+"""
+
+from lacal.errors import DataError
+from lacal.formats import Field, Table
+from lacal.names import class_numbers, shown
+
+LOGITS_NAMES = ("logits",)
+LABEL_NAMES = ("label", "labels")
+ID_NAMES = ("id", "ids")
+ADJUSTED_PREFIX = "adjusted_"
+CLASS_PREFIXES = ("logits_", "logit_")
+
+
+def field_named(table: Table, asked: str | None, usual: tuple[str, ...], option: str) -> str | None:
+    """The field asked for, or the one with a usual name, or None."""
+    if asked is not None:
+        if asked not in table.fields:
+            raise DataError(
+                f"{table.path}: has no field {shown(asked)} ({option}); it has {_listed(table)}"
+            )
+        return asked
+    found = [name for name in table.fields if name.lower() in usual]
+    if len(found) > 1:
+        raise DataError(
+            f"{table.path}: both {shown(found[0])} and {shown(found[1])} could be meant; "
+            f"choose one with {option}"
+        )
+    return found[0] if found else None
+
+
+def logits_fields(table: Table, asked: str | None, taken: set[str | None]) -> tuple[Field, ...]:
+    """The one field (n, k) of the logits, or the k fields (n,) of one column a class."""
+    fields = table.fields
+    if asked is not None and not asked.endswith("*"):
+        if asked not in fields:
+            raise DataError(
+                f"{table.path}: has no field {shown(asked)} (--logits-key); it has {_listed(table)}"
+            )
+        return (_two_dimensional(table, fields[asked]),)
+    if asked is not None:
+        chosen = [one for one in fields.values() if one.name.startswith(asked[:-1])]
+        return _class_columns(table, chosen, asked)
+    for name in LOGITS_NAMES:
+        if name in fields and len(fields[name].shape) != 1:
+            return (_two_dimensional(table, fields[name]),)
+    if len(fields) == 1 and len(next(iter(fields.values())).shape) != 1:
+        return (_two_dimensional(table, next(iter(fields.values()))),)
+    matrices = [f for f in fields.values() if len(f.shape) == 2 and f.kind in ("float", "int")]
+    if len(matrices) == 1:
+        return (matrices[0],)
+    if len(matrices) > 1:
+        raise DataError(
+            f"{table.path}: several fields could be the logits; choose one with --logits-key; "
+            f"it has {_listed(table)}"
+        )
+    columns = [one for one in fields.values() if one.name not in taken and len(one.shape) == 1]
+    prefixed = [one for one in columns if one.name.startswith(CLASS_PREFIXES)]
+    return _class_columns(table, prefixed or columns, None)
+
+
+def _two_dimensional(table: Table, one: Field) -> Field:
+    if one.kind not in ("float", "int"):
+        raise DataError(
+            f"{table.path}: {_called(one)} holds {one.stored}, expected numbers (n, classes)"
+        )
+    if len(one.shape) != 2:
+        raise DataError(
+            f"{table.path}: {_called(one)} has shape {_shape(one)}, expected two dimensions "
+            "(n, classes)"
+        )
+    if one.shape[1] is not None and one.shape[1] < 2:
+        raise DataError(
+            f"{table.path}: {_called(one)} has {one.shape[1]} class, expected at least 2"
+        )
+    if one.shape[0] == 0:
+        raise DataError(f"{table.path}: {_called(one)} holds no rows; expected at least one")
+    return one
+
+
+def _class_columns(table: Table, chosen: list[Field], asked: str | None) -> tuple[Field, ...]:
+    """One column a class; a column of text among them is a mistake, not a class."""
+    numeric = [one for one in chosen if one.kind in ("float", "int")]
+    text = [one for one in chosen if one.kind not in ("float", "int")]
+    if len(numeric) < 2:
+        wanted = f"columns {shown(asked)}" if asked else "logits"
+        raise DataError(
+            f"{table.path}: found no {wanted}: expected a field of two dimensions or a column for "
+            f"each of at least 2 classes; it has {_listed(table)}; name it with --logits-key"
+        )
+    if text:
+        raise DataError(
+            f"{table.path}: column {shown(text[0].name)} holds {text[0].stored}, so the columns are "
+            "not all logits; drop it, name it with --id-key or --label-key, or choose the logits with "
+            "--logits-key 'PREFIX*'"
+        )
+    if chosen[0].shape[0] == 0:
+        raise DataError(f"{table.path}: holds no rows; expected at least one")
+    return tuple(numeric)
+
+
+def own_names(table: Table, fields: tuple[Field, ...]) -> tuple[str, ...] | None:
+    """Names of the classes from the file itself; None where the columns are just numbered."""
+    if len(fields) == 1:
+        return table.class_names
+    names = [one.name for one in fields]
+    for prefix in CLASS_PREFIXES:
+        if all(name.startswith(prefix) for name in names):
+            names = [name.removeprefix(prefix) for name in names]
+    numbers = class_numbers(names)
+    if numbers is None:
+        return tuple(names)
+    if numbers != sorted(numbers):
+        raise DataError(
+            f"{table.path}: class columns are numbered but not in order (column "
+            f"{shown(names[1])} is second; sorted as text?); put them in the order 0, 1, 2, ..."
+        )
+    return None
+
+
+def refuse_adjusted(place: str, one: Field) -> None:
+    """Refuse what `lacal adjust` wrote: adjusting twice over-corrects."""
+    if one.name.startswith(ADJUSTED_PREFIX):
+        raise DataError(
+            f"{place}: {shown(one.name)} is what lacal adjust wrote: it is adjusted already, and adjusting "
+            "twice over-corrects; give the original logits, or say --force-adjust"
+        )
+
+
+def width(fields: tuple[Field, ...]) -> int:
+    """Number of classes, k."""
+    width = fields[0].shape[1] if len(fields) == 1 else len(fields)
+    assert width is not None  # readers know the width of every two-dimensional field
+    return width
+
+
+def _called(one: Field) -> str:
+    return f"field {shown(one.name)}" if one.name else "the array"
+
+
+def _shape(one: Field) -> str:
+    return "(" + ", ".join("?" if side is None else str(side) for side in one.shape) + ")"
+
+
+def _listed(table: Table) -> str:
+    if list(table.fields) == [""]:
+        return f"one array of shape {_shape(table.fields[''])}"
+    some = [f"{shown(one.name)} {_shape(one)} {one.stored}" for one in table.fields.values()]
+    return ", ".join(some[:8]) + (f" and {len(some) - 8} more" if len(some) > 8 else "")
