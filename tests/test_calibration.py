@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lacal import calibration as files
+from lacal import calibration_file as files
 from lacal.errors import CalibrationError, LacalError
 from tests.small_world import NAMES, json_of, lacal, refusal, world
 

@@ -12,7 +12,7 @@ import click
 import pytest
 
 import lacal as package
-from lacal.cli.main import COMMANDS, command_named
+from lacal.cli.commands import COMMANDS, command_named
 from lacal.cli.options import METHOD_NAMES
 from lacal.methods import BIAS_RULES, METHODS
 from lacal.scores import SCORE_KINDS

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from lacal import pipeline
 from lacal.calibration import calibration_of
 from lacal.methods import METHODS, ClassStatistics
-from lacal.predictions import PredictionColumns
+from lacal.pipeline.predictions import PredictionColumns
 from lacal.prior import LabelPrior
 from lacal.source import SourceOptions, open_source
 
@@ -189,7 +189,7 @@ def test_one_hash_per_precision(tmp_path: Path, expected: tuple[Logits, str], wr
 def test_the_batch_size_changes_no_byte(
     tmp_path: Path, method: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lacal.predictions.GROUP_ROWS", 256)  # three row groups
+    monkeypatch.setattr("lacal.pipeline.predictions.GROUP_ROWS", 256)  # three row groups
     path = npy()(tmp_path, logits_of("f4"))
     hashes = {prediction_hash(tmp_path, path, batch, method) for batch in (1, 7, 256, ROWS, None)}
     assert len(hashes) == 1

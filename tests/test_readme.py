@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lacal.cli.main import COMMANDS, run
+from lacal.cli.commands import COMMANDS
+from lacal.cli.main import run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

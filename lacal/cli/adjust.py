@@ -50,10 +50,10 @@ def command(source: Path, **given: Any) -> None:
     Example:
       lacal adjust test.npz --calibration calibration.json -o predictions.parquet
     """
-    from lacal import calibration, pipeline
+    from lacal import calibration_file, pipeline
     from lacal.atomic import check_target
     from lacal.cli.show import WithProgress, show_json, show_text
-    from lacal.predictions import PredictionColumns
+    from lacal.pipeline.predictions import PredictionColumns
     from lacal.report import numbers, text
     from lacal.source import open_source
 
@@ -65,7 +65,7 @@ def command(source: Path, **given: Any) -> None:
         output, force=given["force"], inputs=(source, *(one for one in inputs if one is not None))
     )
     _check_one_recipe(given)
-    loaded = calibration.read(given["calibration"]) if given["calibration"] else None
+    loaded = calibration_file.read(given["calibration"]) if given["calibration"] else None
     method = loaded.method if loaded else given["method"]
     counts = counts_of(given)
     names = loaded.prior.class_names if loaded else counts.names if counts else None

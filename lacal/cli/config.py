@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from lacal.cli.commands import COMMANDS, command_named
 from lacal.errors import UsageError
 
 PROJECT = Path("pyproject.toml")
@@ -33,7 +34,6 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _tables(content: Any, place: str) -> dict[str, Any]:
-    from lacal.cli.main import COMMANDS
     from lacal.names import near_miss, shown
 
     if not isinstance(content, dict):
@@ -51,7 +51,6 @@ def _tables(content: Any, place: str) -> dict[str, Any]:
 
 def _options(command: str, options: dict[str, Any], place: str) -> dict[str, Any]:
     """The options by parameter name; a misspelt one would be passed over in silence."""
-    from lacal.cli.main import command_named
     from lacal.names import near_miss, shown
 
     known = tuple(param.name for param in command_named(command).params if param.name)

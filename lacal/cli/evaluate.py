@@ -39,13 +39,13 @@ def command(source: Path, **given: Any) -> None:
     Example:
       lacal evaluate predictions.parquet --counts counts.csv
     """
-    from lacal import calibration
+    from lacal import calibration_file
     from lacal.cli.show import show_json, show_text
     from lacal.formats import open_table
     from lacal.pipeline.evaluate import is_predictions
     from lacal.report import numbers, text
 
-    loaded = calibration.read(given["calibration"]) if given["calibration"] else None
+    loaded = calibration_file.read(given["calibration"]) if given["calibration"] else None
     if loaded is not None and given["counts"] is not None:
         raise UsageError("--calibration brings its own counts; leave --counts out")
     table = open_table(source)

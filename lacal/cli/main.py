@@ -6,7 +6,6 @@ and renders; it is imported when it is named. Nothing here imports NumPy, so `la
 """
 
 import contextlib
-import importlib
 import os
 import signal
 import sys
@@ -17,9 +16,10 @@ from typing import NoReturn
 import click
 
 from lacal import __version__
+from lacal.cli.commands import Commands
+from lacal.cli.config import defaults
 from lacal.errors import LacalError
 
-COMMANDS = ("inspect", "tune-tau", "adjust", "evaluate")
 RUN_FAILED = 3
 
 
@@ -32,35 +32,8 @@ class Stopped(BaseException):
         self.number = number
 
 
-class _Commands(click.Group):
-    """Commands by name, imported when they are needed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return command_named(cmd_name) if cmd_name in COMMANDS else None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from lacal.names import near_miss
-
-            hint = near_miss(args[0], COMMANDS)
-            raise click.UsageError(error.message + hint, ctx) from error
-
-
-def command_named(name: str) -> click.Command:
-    """One of `COMMANDS`, imported now."""
-    command: click.Command = importlib.import_module(f"lacal.cli.{name.replace('-', '_')}").command
-    return command
-
-
 @click.group(
-    cls=_Commands,
+    cls=Commands,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "LACAL",
@@ -83,8 +56,6 @@ def lacal(ctx: click.Context, config: str | None, debug: bool) -> None:
     lacal tune-tau val.npz --counts counts.csv -o calibration.json
     lacal adjust test.npz --calibration calibration.json -o predictions.parquet
     """
-    from lacal.cli.config import defaults
-
     ctx.default_map = defaults(config)
     ctx.obj = {"debug": debug}
 

@@ -53,7 +53,7 @@ def command(val: Path, **given: Any) -> None:
     Example:
       lacal tune-tau val.npz --counts counts.csv -o calibration.json
     """
-    from lacal import calibration, pipeline
+    from lacal import calibration_file, pipeline
     from lacal.atomic import check_target
     from lacal.cli.show import WithProgress, say, show_json, show_text
     from lacal.methods import METHODS
@@ -87,7 +87,7 @@ def command(val: Path, **given: Any) -> None:
         scores=options.scores or "logits",
     )
     if output is not None:
-        calibration.write(found.calibration, output)
+        calibration_file.write(found.calibration, output)
         say(f"wrote {output}")
     if given["json"] or given["format"] == "json":
         show_json(numbers.tuning(found, source, prior.groups()))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lacal.calibration import Calibration
+from lacal.pipeline.predictions import PredictionColumns, predictions_writer
 from lacal.pipeline.scoring import Scored, Scorer
-from lacal.predictions import PredictionColumns, predictions_writer
 from lacal.source import Source
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from lacal.atomic import writing
 from lacal.batch import NO_LABEL
 from lacal.errors import RunError
-
-if TYPE_CHECKING:
-    from lacal.pipeline.scoring import ScoredBatch
-    from lacal.source import Source
+from lacal.pipeline.scoring import ScoredBatch
+from lacal.source import Source
 
 GROUP_ROWS = 1 << 16
 GROUP_BYTES = 1 << 25
@@ -37,7 +35,7 @@ class PredictionColumns:
 
 @contextlib.contextmanager
 def predictions_writer(
-    path: Path, columns: PredictionColumns, source: "Source", class_names: tuple[str, ...] | None
+    path: Path, columns: PredictionColumns, source: Source, class_names: tuple[str, ...] | None
 ) -> "Iterator[PredictionsWriter]":
     """A writer whose file appears when the block ends well."""
     import pyarrow as pa
@@ -72,7 +70,7 @@ class PredictionsWriter:
     _waiting: list[Any] = field(default_factory=list)
     _rows: int = 0
 
-    def write(self, scored: "ScoredBatch") -> None:
+    def write(self, scored: ScoredBatch) -> None:
         """Add a batch."""
         table = self.layout.table(scored, self.pa)
         self._waiting.append(table)
@@ -122,7 +120,7 @@ class _Layout:
         width = 4 * self.classes if self.columns.scores else 64 + 16 * self.columns.top_k
         return max(256, min(GROUP_ROWS, GROUP_BYTES // width))
 
-    def table(self, scored: "ScoredBatch", pa: Any) -> Any:
+    def table(self, scored: ScoredBatch, pa: Any) -> Any:
         batch, predictions = scored.batch, scored.predictions
         rows = predictions.size
         probabilities = _softmax(scored.adjusted)

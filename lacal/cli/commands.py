@@ -1,0 +1,37 @@
+"""The commands by name; each is a file of this folder, imported when it is named."""
+
+import importlib
+
+import click
+
+COMMANDS = ("inspect", "tune-tau", "adjust", "evaluate")
+
+
+class Commands(click.Group):
+    """Commands by name, imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, or None where there is none of that name."""
+        return command_named(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant; an unknown one gets the nearest name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from lacal.names import near_miss
+
+            hint = near_miss(args[0], COMMANDS)
+            raise click.UsageError(error.message + hint, ctx) from error
+
+
+def command_named(name: str) -> click.Command:
+    """One of `COMMANDS`, imported now."""
+    command: click.Command = importlib.import_module(f"lacal.cli.{name.replace('-', '_')}").command
+    return command
