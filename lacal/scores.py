@@ -65,7 +65,7 @@ class ScoreDoor:
         more = int(bad.any(axis=1).sum()) - 1
         others = f" (and {more} more rows nearby are not finite)" if more else ""
         hint = "mend the model or drop the row"
-        if "16" in self.stored or "half" in self.stored:
+        if np.isinf(logits[row, column]) and ("16" in self.stored or "half" in self.stored):
             hint = f"the file stores {self.stored}, which overflows above 65504; save float32"
         raise DataError(
             f"{self.place}: row {start + row}, class {column} is {value}{others}; expected finite "

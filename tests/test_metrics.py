@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lacal.batch import NO_LABEL
-from lacal.metrics import ClassTally
+from lacal.metrics import NORMAL_95, ClassTally, PairedTally
 from lacal.prior import LabelPrior
 
 
@@ -72,3 +72,44 @@ def test_parts_merge_and_unlabelled_rows_do_not_count() -> None:
     first.update(np.array([NO_LABEL, NO_LABEL]), np.array([0, 1]))
     assert first.support.tolist() == whole.support.tolist()
     assert first.errors.tolist() == whole.errors.tolist()
+
+
+def paired_of(before: list[int], after: list[int]) -> PairedTally:
+    tally = PairedTally.empty(4)
+    tally.update(np.array(LABELS), np.array(before), np.array(after))
+    return tally
+
+
+def test_gain_by_hand() -> None:
+    after = [0, 0, 1, 0, 1, 1, 3]  # class 0 mends one row and breaks one, class 1 mends one of two
+    gain = paired_of(PREDICTIONS, after).gain()
+    assert gain is not None
+    assert gain.value == pytest.approx((0 + 1 / 2 + 0) / 3)
+    variance = 2 / (4 * 3) + (1 - 1 / 2) / (2 * 1) + 0  # sum of squared deviations / (n (n - 1))
+    assert gain.standard_error == pytest.approx(np.sqrt(variance) / 3)
+    assert gain.low == pytest.approx(gain.value - NORMAL_95 * gain.standard_error)
+    assert gain.high == pytest.approx(gain.value + NORMAL_95 * gain.standard_error)
+
+
+def test_gain_is_the_difference_of_balanced_errors() -> None:
+    rng = np.random.default_rng(0)
+    labels, before, after = rng.integers(0, 6, (3, 200))
+    paired, old, new = PairedTally.empty(6), ClassTally.empty(6), ClassTally.empty(6)
+    for part in np.array_split(np.arange(200), 3):
+        one = PairedTally.empty(6)
+        one.update(labels[part], before[part], after[part])
+        paired.merge(one)
+        old.update(labels[part], before[part])
+        new.update(labels[part], after[part])
+    gain, was, now = paired.gain(), old.balanced().value, new.balanced().value
+    assert gain is not None
+    assert was is not None
+    assert now is not None
+    assert gain.value == pytest.approx(was - now)
+
+
+def test_no_labelled_rows_give_no_gain() -> None:
+    tally = PairedTally.empty(3)
+    tally.update(None, np.array([0]), np.array([1]))
+    tally.update(np.array([NO_LABEL]), np.array([0]), np.array([1]))
+    assert tally.gain() is None

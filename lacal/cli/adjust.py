@@ -12,6 +12,7 @@ from lacal.cli.options import (
     counts_options,
     format_options,
     method_options,
+    refuse_beside_calibration,
     required_prior_of,
     source_options,
     source_options_of,
@@ -100,8 +101,8 @@ def _check_one_recipe(given: dict[str, Any]) -> None:
         raise UsageError(
             "say what to apply: either --calibration FILE, or --counts FILE with --tau T"
         )
-    if given["calibration"] is not None and given["counts"] is not None:
-        raise UsageError("--calibration brings its own counts; leave --counts out")
+    if given["calibration"] is not None:
+        refuse_beside_calibration("counts", "method", "head", "bias", "zero_count")
 
 
 def _given_tau(

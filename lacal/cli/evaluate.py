@@ -11,6 +11,7 @@ from lacal.cli.options import (
     counts_options,
     format_options,
     prior_of,
+    refuse_beside_calibration,
     source_options,
     source_options_of,
 )
@@ -46,8 +47,8 @@ def command(source: Path, **given: Any) -> None:
     from lacal.report import numbers, text
 
     loaded = calibration_file.read(given["calibration"]) if given["calibration"] else None
-    if loaded is not None and given["counts"] is not None:
-        raise UsageError("--calibration brings its own counts; leave --counts out")
+    if loaded is not None:
+        refuse_beside_calibration("counts", "zero_count")
     table = open_table(source)
     score = _predictions if is_predictions(table) else _logits
     found, prior = score(table, loaded, given)

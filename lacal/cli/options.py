@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
+
+from lacal.errors import UsageError
 
 if TYPE_CHECKING:
     from lacal.class_counts import Counts
@@ -144,6 +147,15 @@ def counts_of(given: dict[str, Any]) -> "Counts | None":
     return read_counts(
         given["counts"], key=given["counts_key"], from_labels=given["counts_from_labels"]
     )
+
+
+def refuse_beside_calibration(*names: str) -> None:
+    """Refuse options that a calibration file already decides, if they were typed."""
+    ctx = click.get_current_context()
+    for name in names:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"--calibration brings its own {name}; leave {option} out")
 
 
 def prior_of(
