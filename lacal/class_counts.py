@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.errors import DataError
-from lacal.names import agree, check_distinct, class_numbers
+from lacal.names import agree, check_distinct, class_numbers, shown
 from lacal.prior import LabelPrior, ZeroCount
 
 
@@ -56,6 +56,9 @@ class Counts:
             hint = "they must be of the same model"
             if not self.counted and whole.max() < classes < whole.size:
                 hint = "if these are training labels rather than counts, say --counts-from-labels"
+            if self.names is not None and class_names is not None:
+                odd = sorted(set(class_names) ^ set(self.names))
+                hint = f"only one of them knows {', '.join(map(shown, odd[:3]))}"
             raise DataError(
                 f"{place}: has {whole.size} counts, {logits_place} has {classes} classes; {hint}"
             )

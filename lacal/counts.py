@@ -27,6 +27,7 @@ from lacal.formats import Table, open_table
 from lacal.names import shown
 
 LABEL_FIELDS = ("train_labels", "labels_train")
+ALL_LABEL_FIELDS = (*LABEL_FIELDS, "labels", "label")
 
 
 def read_counts(path: Path, *, key: str | None = None, from_labels: bool = False) -> Counts:
@@ -37,11 +38,11 @@ def read_counts(path: Path, *, key: str | None = None, from_labels: bool = False
         key: Field to read, where the file has several.
         from_labels: The field holds training labels to be counted.
     """
-    counts = None if from_labels else _from_text(path, key)
+    counts = _from_text(path, key, from_labels)
     if counts is not None:
-        return counts
+        return _counted(counts) if from_labels and not counts.counted else counts
     table = open_table(path)
-    field = key or _first_of(table, COUNT_FIELDS)
+    field = key or _first_of(table, ALL_LABEL_FIELDS if from_labels else COUNT_FIELDS)
     if field is None and not from_labels:
         field = _first_of(table, LABEL_FIELDS)
         from_labels = field is not None
@@ -58,14 +59,20 @@ def read_counts(path: Path, *, key: str | None = None, from_labels: bool = False
     return in_class_order(path, values, _keys(table, field), table.class_names)
 
 
-def _from_text(path: Path, key: str | None) -> Counts | None:
+def _counted(labels: Counts) -> Counts:
+    """Training labels that were read as if they were counts, counted."""
+    values = np.bincount(_training_labels(labels.values, labels.path))
+    return Counts(labels.path, values, counted=True)
+
+
+def _from_text(path: Path, key: str | None, from_labels: bool) -> Counts | None:
     """What the small text formats hold, or None where the file is a table like any other."""
     match path.suffix.lower():
         case ".json":
             return json_counts(path)
         case ".txt":
             return list_file_counts(path)
-        case ".csv" | ".tsv":
+        case ".csv" | ".tsv" if not from_labels:
             return csv_counts(path, key)
         case _:
             return None
@@ -87,7 +94,8 @@ def _parsed(values: NDArray[np.str_], path: Path) -> NDArray[np.float64]:
         return values.astype(np.float64)
     except ValueError:
         raise DataError(
-            f"{path}: holds lines that are no numbers, expected one count a line"
+            f"{path}: holds text where numbers were expected, one count (or one training label as a class "
+            "number) a line; for classes by name write a table of class,count"
         ) from None
 
 

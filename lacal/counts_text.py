@@ -30,6 +30,8 @@ def json_counts(path: Path) -> Counts:
         )
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is not JSON that can be read ({str(error)[:80]})") from error
+    if isinstance(value, dict) and isinstance(value.get("class_counts"), dict):
+        value = value["class_counts"]
     if isinstance(value, dict) and isinstance(value.get("class_counts"), list):
         names = value.get("class_names")
         if names is not None and not (

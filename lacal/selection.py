@@ -198,15 +198,18 @@ def _pairs(
     (m,) ascends; `weights` (m,) are equal within a group.
     """
     width, apart = spans.nodes + 1, 0
-    cells, values = [np.empty(0, np.int64)], [np.empty(0)]
-    while (pair := np.flatnonzero(group[apart:] == group[: group.size - apart])).size:
-        for one, two in ((pair, pair + apart), (pair + apart, pair))[: 2 if apart else 1]:
-            for a, sign_a in ((spans.first, 1.0), (spans.stop, -1.0)):
-                for b, sign_b in ((spans.first, 1.0), (spans.stop, -1.0)):
-                    cells.append(a[one] * width + b[two])
-                    values.append(sign_a * sign_b * weights[pair])
+    corners = np.zeros(width**2)
+    while (pairs := np.flatnonzero(group[apart:] == group[: group.size - apart])).size:
+        for start in range(0, pairs.size, _CHUNK * _CHUNK):
+            pair = pairs[start : start + _CHUNK * _CHUNK]
+            for one, two in ((pair, pair + apart), (pair + apart, pair))[: 2 if apart else 1]:
+                for a, sign_a in ((spans.first, 1.0), (spans.stop, -1.0)):
+                    for b, sign_b in ((spans.first, 1.0), (spans.stop, -1.0)):
+                        cell = a[one] * width + b[two]
+                        corners += np.bincount(
+                            cell, sign_a * sign_b * weights[pair], minlength=width**2
+                        )
         apart += 1
-    corners = np.bincount(np.concatenate(cells), np.concatenate(values), minlength=width**2)
     table = corners.reshape(width, width)[:-1, :-1]
     return np.asarray(table.cumsum(axis=0).cumsum(axis=1), np.float64)
 

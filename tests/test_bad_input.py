@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from tests.small_world import NAMES, json_of, lacal, refusal, world
@@ -120,6 +119,7 @@ def truncated(name: str) -> Spoil:
             case ".npz":
                 np.savez(path, logits=VAL.logits, labels=VAL.labels)
             case ".pt":
+                torch = pytest.importorskip("torch")
                 torch.save({"logits": torch.tensor(VAL.logits)}, path)
             case ".parquet":
                 pq.write_table(pa.table({"logits": list(VAL.logits), "label": VAL.labels}), path)
@@ -142,7 +142,7 @@ def object_array(folder: Path) -> tuple[Path, CommandLine]:
 
 
 def pickled_object_in_pt(folder: Path) -> tuple[Path, CommandLine]:
-    torch.save({"logits": VAL.logits}, folder / "val.pt")
+    pytest.importorskip("torch").save({"logits": VAL.logits}, folder / "val.pt")
     return folder / "val.pt", tune(folder / "val.pt")
 
 
@@ -403,7 +403,7 @@ def test_absent_classes_are_allowed_counted_and_named(
     assert json_of(capfd, *line)["unadjusted"]["absent_classes"] == [3, 4]
     assert lacal(*line) == 0
     assert (
-        "2 of 5 classes have no validation row and do not count: fox, gnu" in capfd.readouterr().out
+        "2 of 5 classes have no validation row and do not count: fox, gnu" in capfd.readouterr().err
     )
     assert lacal("evaluate", folder / "val.npz", "--counts", folder / "counts.csv") == 0
     assert "2 of 5 classes have no row and do not count: fox, gnu" in capfd.readouterr().out

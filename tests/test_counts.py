@@ -133,7 +133,7 @@ def test_one_to_k_in_text_order_is_refused(tmp_path: Path) -> None:
         ("c.txt", "a.jpg 0\n\nb.jpg one\n", "line 3 ends in 'one'"),
         ("c.txt", "a.jpg 0\nb.jpg -1\n", "line 2 ends in '-1'"),
         ("c.txt", "a.jpg 0\nb.jpg 123456789012\n", "line 2 ends in"),
-        ("c.txt", "five\nsix\n", "no numbers"),
+        ("c.txt", "five\nsix\n", "holds text where numbers"),
     ],
 )
 def test_refused(tmp_path: Path, name: str, text: str, fault: str) -> None:

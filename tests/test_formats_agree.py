@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.feather as pa_feather
 import pyarrow.parquet as pq
 import pytest
-import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
@@ -109,6 +108,7 @@ def safetensors(folder: Path, logits: Logits) -> Path:
 
 
 def pt(folder: Path, logits: Logits) -> Path:
+    torch = pytest.importorskip("torch")
     tensor = torch.tensor(np.ascontiguousarray(logits.T)).T  # not contiguous
     torch.save({"logits": tensor, "labels": torch.tensor(LABELS)}, folder / "a.pt")
     return folder / "a.pt"

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import save_file
 
 from lacal.errors import DataError
@@ -33,6 +32,7 @@ def test_weight_and_bias_in_every_format(
         case "safetensors":
             save_file(arrays, path)
         case _:
+            torch = pytest.importorskip("torch")
             torch.save({name: torch.tensor(value) for name, value in arrays.items()}, path)
     head = read_head(path, classes=4)
     np.testing.assert_allclose(head.weight_norms, NORMS, rtol=1e-12)

@@ -32,7 +32,6 @@ def test_every_command_runs_in_the_order_of_the_page(
 ) -> None:
     assert len(commands()) >= 8
     for line in commands():
-        (checkout / "predictions.parquet").unlink(missing_ok=True) if "adjust" in line else None
         arguments = shlex.split(line, comments=True)[1:]
         if arguments == ["--help"]:
             assert run(arguments) == 0
@@ -69,6 +68,10 @@ def test_the_first_table_is_what_the_demo_shows(
         r"\| \**(balanced|many|medium|few)[^|]*\| \**([^|*]+?)\** \| \**([^|*]+?)\** \|", README
     )
     assert len(rows) == 4
+    answer = re.search(r"gain of ([\d.]+) points, 95 % interval ([\d.]+) to ([\d.]+)", README)
+    assert answer is not None
+    value, low, high = answer.groups()
+    assert f"gain +{value} points, 95 % interval +{low} to +{high}" in shown
     for name, before, after in rows:
         line = next(
             line for line in shown.splitlines() if line.strip().startswith(name) and "±" in line

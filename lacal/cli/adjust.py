@@ -53,9 +53,10 @@ def command(source: Path, **given: Any) -> None:
     """
     from lacal import calibration_file, pipeline
     from lacal.atomic import check_target
-    from lacal.cli.show import WithProgress, show_json, show_text
+    from lacal.cli.show import WithProgress, show_json, show_text, warn
     from lacal.pipeline.predictions import PredictionColumns
     from lacal.report import numbers, text
+    from lacal.report.warnings import of_gain
     from lacal.source import open_source
 
     output: Path = given["output"]
@@ -90,6 +91,7 @@ def command(source: Path, **given: Any) -> None:
         allow_tuned_rows=given["allow_tuned_rows"],
     )
     groups = recipe.prior.groups()
+    warn(of_gain(done.scored.paired.gain()))
     if given["json"] or given["format"] == "json":
         show_json(numbers.adjusted(done, opened, groups))
     else:

@@ -41,10 +41,11 @@ def command(source: Path, **given: Any) -> None:
       lacal evaluate predictions.parquet --counts counts.csv
     """
     from lacal import calibration_file
-    from lacal.cli.show import show_json, show_text
+    from lacal.cli.show import show_json, show_text, warn
     from lacal.formats import open_table
     from lacal.pipeline.evaluate import is_predictions
     from lacal.report import numbers, text
+    from lacal.report.warnings import of_gain
 
     loaded = calibration_file.read(given["calibration"]) if given["calibration"] else None
     if loaded is not None:
@@ -52,6 +53,7 @@ def command(source: Path, **given: Any) -> None:
     table = open_table(source)
     score = _predictions if is_predictions(table) else _logits
     found, prior = score(table, loaded, given)
+    warn(of_gain(found.gain))
     if given["json"] or given["format"] == "json":
         show_json(numbers.evaluation(found, str(source), loaded, prior))
     else:
@@ -92,6 +94,11 @@ def _predictions(
         raise UsageError(
             f"{table.path}: holds predictions, which a calibration cannot adjust again; leave "
             "--calibration out, or give the logits"
+        )
+    if given["labels"] is not None:
+        raise UsageError(
+            f"{table.path}: holds predictions; their labels must stand in the same file, so --labels "
+            "cannot be used"
         )
     counts, prior = counts_of(given), None
     if counts is not None:

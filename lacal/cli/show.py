@@ -22,7 +22,8 @@ def show_text(blocks: Iterable[Any]) -> None:
     console = Console(width=width, highlight=False, soft_wrap=False)
     for block in blocks:
         if isinstance(block, str):
-            console.print(block, markup=False, soft_wrap=True)
+            # A terminal gets whole words; a pipe gets whole lines.
+            console.print(block, markup=False, soft_wrap=width is not None)
         else:
             console.print(block)
 
@@ -30,6 +31,12 @@ def show_text(blocks: Iterable[Any]) -> None:
 def show_json(value: dict[str, Any]) -> None:
     """One JSON object, full precision; NaN cannot occur in it."""
     click.echo(json.dumps(value, allow_nan=False, ensure_ascii=False))
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """What should be known before the result is used, whatever the format."""
+    for one in warnings:
+        say(f"warning: {one}")
 
 
 def say(text: str) -> None:

@@ -37,8 +37,20 @@ from lacal.errors import UsageError
     show_default=True,
     help="How tau is picked from the curve.",
 )
-@click.option("--draws", type=click.IntRange(10, 100_000), default=1000, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--draws",
+    type=click.IntRange(10, 100_000),
+    default=1000,
+    show_default=True,
+    help="Bootstrap draws behind the intervals.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the draws and the folds.",
+)
 @click.option("-o", "--output", type=FILE, help="Calibration file to write (JSON).")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @source_options
@@ -55,10 +67,11 @@ def command(val: Path, **given: Any) -> None:
     """
     from lacal import calibration_file, pipeline
     from lacal.atomic import check_target
-    from lacal.cli.show import WithProgress, say, show_json, show_text
+    from lacal.cli.show import WithProgress, say, show_json, show_text, warn
     from lacal.methods import METHODS
     from lacal.pipeline.tune_tau import Search
     from lacal.report import numbers, text
+    from lacal.report.warnings import of_tuning
     from lacal.search_grid import parse_grid
     from lacal.source import open_source
 
@@ -89,6 +102,7 @@ def command(val: Path, **given: Any) -> None:
     if output is not None:
         calibration_file.write(found.calibration, output)
         say(f"wrote {output}")
+    warn(of_tuning(found))
     if given["json"] or given["format"] == "json":
         show_json(numbers.tuning(found, source, prior.groups()))
     else:

@@ -81,10 +81,12 @@ class Tuning:
 
     @property
     def at_edge(self) -> bool:
-        """Whether the pick sits at an end of the range other than 0."""
-        ends = [float(end) for end in self.search.grid[[0, -1]] if end != 0]
-        step = float(np.diff(self.search.grid).min(initial=np.inf)) / 2
-        return any(abs(self.tau - end) < min(step, 0.02) for end in ends)
+        """Whether a better tau may lie outside the range: the pick at its end, or the optimum beyond."""
+        low, high = (float(end) for end in self.search.grid[[0, -1]])
+        near = 0.02  # a step of the lattice that the pick is read from
+        if (self.tau - low <= near and low != 0) or high - self.tau <= near:
+            return True
+        return self.exact and not (self.optimum.high >= low and self.optimum.low <= high)
 
 
 def tune_tau(

@@ -15,6 +15,7 @@ from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.inspect import Inspection
 from lacal.pipeline.tune_tau import Tuning
 from lacal.prior import Groups, LabelPrior
+from lacal.report.warnings import of_gain, of_tuning
 from lacal.resampling import Estimate
 from lacal.source import LogitsSource
 
@@ -98,6 +99,7 @@ def tuning(found: Tuning, source: LogitsSource, groups: Groups) -> Json:
         "schema_version": SCHEMA_VERSION,
         "command": "tune-tau",
         "source": source.place,
+        "warnings": of_tuning(found),
         "rows": found.rows,
         "classes": source.classes,
         "method": found.search.method,
@@ -138,6 +140,7 @@ def adjusted(done: Adjusted, source: LogitsSource, groups: Groups) -> Json:
         "command": "adjust",
         "source": source.place,
         "output": str(done.path),
+        "warnings": of_gain(scored.paired.gain()),
         "rows": scored.rows,
         "changed": scored.changed,
         "method": done.calibration.method,
@@ -159,6 +162,7 @@ def evaluation(
         "schema_version": SCHEMA_VERSION,
         "command": "evaluate",
         "source": place,
+        "warnings": of_gain(found.gain),
         "rows": found.rows,
         "method": None if calibration is None else calibration.method,
         "tau": None if calibration is None else calibration.tau,

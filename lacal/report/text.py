@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from lacal.formats.shown import printable
 from lacal.metrics import ClassTally, Gain, Rate
-from lacal.names import some_classes
 from lacal.pipeline.adjust import Adjusted
 from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.inspect import Inspection
 from lacal.pipeline.tune_tau import Tuning
 from lacal.prior import Groups, LabelPrior
+from lacal.report.warnings import absent
 from lacal.selection import RULES
 from lacal.source import LogitsSource
 
@@ -100,34 +100,11 @@ def tuning(found: Tuning, source: LogitsSource, groups: Groups) -> list[Block]:
         f"gain {points(gain.value)} points, 95 % interval {points(gain.low)} to {points(gain.high)}; "
         f"cross-fitted {points(crossed.gain)} ± {100 * crossed.standard_error:.1f}; "
         f"tau 95 % {found.bootstrap.tau.low:g} to {found.bootstrap.tau.high:g}",
-        *(f"warning: {one}" for one in tuning_warnings(found)),
         error_table(found.unadjusted, found.adjusted, groups),
         table(["tau by", "tau", "balanced error %"], _pick_rows(found)),
         _curve_line(found),
     ]
     return lines
-
-
-def tuning_warnings(found: Tuning) -> list[str]:
-    """What a person should know before using the result."""
-    warnings = []
-    gain = found.bootstrap.gain
-    low, high = found.search.grid[[0, -1]]
-    if gain.value <= 0:
-        warnings.append(
-            "this method does not lower the balanced error here; keep the model as it is, or try another "
-            "--method"
-        )
-    elif gain.low <= 0:
-        warnings.append("the interval of the gain includes 0; more validation rows would tell")
-    if found.at_edge:
-        warnings.append(
-            f"the pick is at the edge of the range {low:g}..{high:g}; widen it with --grid"
-        )
-    warnings += _absent(found.unadjusted, found.calibration.class_names, "validation row")
-    if not found.exact:
-        warnings.append("with the bias kept the curve is known on the grid only")
-    return warnings
 
 
 def _method(found: Tuning) -> str:
@@ -138,9 +115,9 @@ def _method(found: Tuning) -> str:
 def _pick_rows(found: Tuning) -> list[list[str]]:
     optimum = found.optimum
     names = {
-        "shrunk": "shrunk towards the reference",
-        "smoothed": "smoothed minimum",
-        "min": "exact minimum in range",
+        "shrunk": "shrunk",
+        "smoothed": "smoothed",
+        "min": "min (exact, in range)",
         "grid": "grid minimum",
     }
     rows = []
@@ -155,7 +132,7 @@ def _pick_rows(found: Tuning) -> list[list[str]]:
 
 def _curve_line(found: Tuning) -> str:
     grid, curve = found.search.grid, found.curve
-    at = np.unique(np.linspace(0, grid.size - 1, min(grid.size, 61)).round().astype(int))
+    at = np.unique(np.linspace(0, grid.size - 1, min(grid.size, 41)).round().astype(int))
     return (
         f"curve  {sparkline(curve[at].tolist())}  tau {grid[0]:g} .. {grid[-1]:g}, "
         f"{100 * curve.min():.1f} .. {100 * curve.max():.1f} %"
@@ -186,7 +163,7 @@ def adjusted(done: Adjusted, source: LogitsSource, groups: Groups) -> list[Block
     if gain is not None:
         lines.append(gain_line(scored.unadjusted, scored.adjusted, gain))
         lines.append(error_table(scored.unadjusted, scored.adjusted, groups))
-        lines += _absent(scored.adjusted, done.calibration.class_names)
+        lines += absent(scored.adjusted, done.calibration.class_names)
     return lines
 
 
@@ -204,7 +181,7 @@ def evaluation(found: Evaluation, place: str, prior: LabelPrior | None) -> list[
         lines.append(gain_line(found.unadjusted, found.tally, found.gain))
     groups = None if prior is None else prior.groups()
     lines.append(error_table(found.unadjusted, found.tally, groups))
-    lines += _absent(found.tally, None if prior is None else prior.class_names)
+    lines += absent(found.tally, None if prior is None else prior.class_names)
     lines.append(_worst(found.tally, prior))
     return lines
 
@@ -215,10 +192,11 @@ def _worst(tally: ClassTally, prior: LabelPrior | None) -> Block:
     rows = []
     for j in order[:WORST_CLASSES]:
         if tally.support[j]:
-            trained = "" if prior is None else f"{prior.class_counts[j]:,}"
             name = str(j) if prior is None else printable(prior.name(int(j)), 40)
-            rows.append([name, percent(tally.of_class(int(j))), f"{tally.support[j]:,}", trained])
-    return table(["worst classes", "error %", "n", "training"], rows)
+            row = [name, percent(tally.of_class(int(j))), f"{tally.support[j]:,}"]
+            rows.append(row if prior is None else [*row, f"{prior.class_counts[j]:,}"])
+    columns = ["worst classes", "error %", "n"]
+    return table(columns if prior is None else [*columns, "training"], rows)
 
 
 def inspection(seen: Inspection, source: LogitsSource, prior: LabelPrior | None) -> list[Block]:
@@ -246,7 +224,7 @@ def inspection(seen: Inspection, source: LogitsSource, prior: LabelPrior | None)
         rows.append(["imbalance ratio", f"{prior.imbalance_ratio:,.0f}"])
         rows.append(["groups", shape])
     findings = [f"warning: {one}" for one in seen.findings] or ["nothing looks wrong"]
-    return [table([printable(source.place, 60), ""], rows), *findings]
+    return [printable(source.place, 200), table(["", ""], rows), *findings]
 
 
 def _tuned_rows(share: float) -> str:
@@ -254,15 +232,6 @@ def _tuned_rows(share: float) -> str:
         f"warning: tau was tuned on rows that are scored here (about {share:.0%} of the tuning rows came "
         "back), so these errors flatter it"
     )
-
-
-def _absent(tally: ClassTally, names: Sequence[str] | None, row: str = "row") -> list[str]:
-    if not tally.absent.size:
-        return []
-    return [
-        f"{tally.absent.size} of {tally.support.size} classes have no {row} and do not count: "
-        f"{some_classes(tally.absent.tolist(), names)}"
-    ]
 
 
 def _end(value: float) -> str:
