@@ -55,6 +55,7 @@ class TunedOn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     classes_present: int
     digest: str
     sketch: list[str]
+    repeats: float
     unadjusted_error: float
     balanced_error: float
     grid: Vector

@@ -121,6 +121,7 @@ def _check_tuned_on(tuned_on: TunedOn, refuse: Any, k: int) -> None:
     for name, fits, why in (
         ("digest", _is_hash(tuned_on.digest), "must be a hexadecimal hash of 16 digits"),
         ("sketch", hashes, f"must be at most {SKETCH} hexadecimal hashes of 16 digits"),
+        ("repeats", 0 <= tuned_on.repeats <= 1, "is outside 0..1"),
         ("labelled", 0 < tuned_on.labelled <= tuned_on.rows, "must be from 1 to rows"),
         ("classes_present", 0 < tuned_on.classes_present <= k, f"must be from 1 to {k}"),
         ("unadjusted_error", _is_error(tuned_on.unadjusted_error), outside),

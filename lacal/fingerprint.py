@@ -1,9 +1,11 @@
 """Which rows tau was tuned on, remembered in a few kilobytes.
 
-Each row is hashed by its logits alone (at most 16 evenly spaced classes, rounded to float32, so that
-the file's format, precision and order do not matter). The sketch keeps the smallest 256 hashes: a random
-sample of the rows that is the same for the same rows. Looking for them among other rows tells which share
-of the tuned rows comes back (bottom-k sketch, Broder 1997; Cohen & Kaplan 2007).
+Each row is hashed by its logits alone (at most 32 evenly spaced classes, rounded to float32, so that
+the file's format and order, float32 or float64, do not matter; other roundings make other rows). The sketch
+keeps the smallest 256 hashes: a random sample of the rows that is the same for the same rows. Looking for
+them among other rows tells which share of the tuned rows comes back (bottom-k sketch, Broder 1997; Cohen &
+Kaplan 2007). Coarse logits repeat by chance; how often they do among the tuned rows says how much of an
+overlap means nothing.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from lacal.batch import Batch, Logits
 
 SKETCH = 256
-_COLUMNS = 16
+_COLUMNS = 32
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, as in Fibonacci hashing
 
 Hashes = NDArray[np.uint64]
@@ -44,11 +46,19 @@ class RowSketch:
         rows: Number of rows.
         digest: Sum of all row hashes modulo 2^64.
         smallest: At most 256 smallest distinct hashes, ascending.
+        times: How often each of them occurred.
     """
 
     rows: int = 0
     digest: int = 0
     smallest: Hashes = field(default_factory=lambda: np.empty(0, np.uint64))
+    times: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    @property
+    def repeats(self) -> float:
+        """Share of the rows that are like another row, estimated from the sketch."""
+        rows = int(self.times.sum())
+        return float(self.times[self.times > 1].sum() / rows) if rows else 0.0
 
     def update(self, batch: Batch) -> None:
         """Add the rows of a batch."""
@@ -58,14 +68,20 @@ class RowSketch:
         """Add another part's rows."""
         self.rows += other.rows
         self.digest = (self.digest + other.digest) % 2**64
-        self.smallest = np.unique(np.concatenate([self.smallest, other.smallest]))[:SKETCH]
+        self._keep(other.smallest, other.times)
 
     def _add(self, rows: int, hashes: Hashes) -> None:
         self.rows += rows
         self.digest = (self.digest + int(hashes.sum(dtype=np.uint64))) % 2**64
         if self.smallest.size == SKETCH:
-            hashes = hashes[hashes < self.smallest[-1]]
-        self.smallest = np.unique(np.concatenate([self.smallest, hashes]))[:SKETCH]
+            hashes = hashes[hashes <= self.smallest[-1]]
+        self._keep(hashes, np.ones(hashes.size, np.int64))
+
+    def _keep(self, hashes: Hashes, times: NDArray[np.int64]) -> None:
+        both = np.concatenate([self.smallest, hashes])
+        distinct, place = np.unique(both, return_inverse=True)
+        counts = np.bincount(place, np.concatenate([self.times, times])).astype(np.int64)
+        self.smallest, self.times = distinct[:SKETCH], counts[:SKETCH]
 
 
 @dataclass(slots=True)

@@ -66,6 +66,11 @@ class LabelReader:
             return cls(place, None, whole, classes, numbers, ignore, whole.shape[0])
         return cls(place, key, None, classes, numbers, ignore, one.shape[0])
 
+    @property
+    def named_by_numbers(self) -> bool:
+        """Whether any class name could be taken for a class number."""
+        return any(name.isascii() and name.isdigit() for name in self.numbers)
+
     def check_length(self, rows: int | None, logits_place: str) -> None:
         """Refuse before reading where both lengths are known."""
         if rows is not None and self.rows is not None and rows != self.rows:
@@ -114,26 +119,29 @@ class LabelReader:
                     f"0..{self.classes - 1}"
                 )
             return raw.astype(np.int64)
+        by_name_only = self.named_by_numbers
         return np.array(
-            [self._number(str(text), start + i) for i, text in enumerate(raw)], np.int64
+            [self._number(str(text), start + i, by_name_only) for i, text in enumerate(raw)],
+            np.int64,
         )
 
-    def _number(self, text: str, row: int) -> int:
+    def _number(self, text: str, row: int, by_name_only: bool) -> int:
         number = self.numbers.get(text)
         if number is not None:
             return number
-        try:
-            value = int(text)
-        except ValueError:
+        digits = text.removeprefix("-")
+        # Where a class name is itself a number, "3" could be a name or a number: it is a name.
+        if not (digits.isascii() and digits.isdigit()) or by_name_only:
             hint = near_miss(text, tuple(self.numbers))
             known = (
                 f"one of the {self.classes} class names or a class number 0..{self.classes - 1}"
+                if self.numbers and not by_name_only
+                else f"one of the {self.classes} class names, which are numbers themselves"
                 if self.numbers
                 else f"a class number 0..{self.classes - 1} (no class names are known)"
             )
-            raise DataError(
-                f"{self.place}: row {row} is {shown(text)}, expected {known}.{hint}"
-            ) from None
+            raise DataError(f"{self.place}: row {row} is {shown(text)}, expected {known}.{hint}")
+        value = int(text) if len(digits) < 19 else 2**62
         return max(min(value, 2**62), -(2**62))
 
     def _refuse(self, labels: Labels, wrong: NDArray[np.bool_], start: int) -> None:

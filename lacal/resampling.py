@@ -42,7 +42,7 @@ from lacal.tau_path import TauPath
 FOLDS = 5
 LEVEL = 0.95
 CHUNK = 1 << 20  # curve points drawn at once
-_JITTER = 1e-11  # of the largest variance possible; lets Cholesky pass where nodes are alike
+_ROUNDING = 1e-12  # of the largest variance possible; smaller eigenvalues are rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +172,11 @@ def _covariance_with_unadjusted(sample: Sample) -> NDArray[np.float64]:
 
 
 def _root(covariance: NDArray[np.float64], strata: Strata) -> NDArray[np.float64]:
-    """Lower triangular root of a covariance that may be singular."""
-    jitter = _JITTER * float(strata.spread @ strata.size)
-    root = np.linalg.cholesky(covariance + jitter * np.eye(len(covariance)))
-    # Columns made of jitter alone would tell apart nodes that are alike in every row.
-    root[:, root.diagonal() < 10 * np.sqrt(jitter)] = 0.0
-    return np.asarray(root, np.float64)
+    """A root of a covariance that may be singular."""
+    # Not Cholesky: the sums behind the covariance round, and a tiny negative eigenvalue would end the run.
+    values, vectors = np.linalg.eigh(covariance)
+    noise = _ROUNDING * float(strata.spread @ strata.size)
+    return np.asarray(vectors * np.sqrt(np.where(values > noise, values, 0.0)), np.float64)
 
 
 def _interval(

@@ -45,10 +45,10 @@ class ScoreDoor:
         """
         logits = _as_float(block)
         self._check_finite(logits, start)
+        if not self.shift_blind and self.scores in ("probs", "log-probs"):
+            raise DataError(f"{self.place}: {_NEEDS_LOGITS}")
         if self.scores == "probs":
             return self._log(logits, start)
-        if not self.shift_blind and self.scores == "log-probs":
-            raise DataError(f"{self.place}: {_NEEDS_LOGITS}")
         if self.scores is None and (start == 0 or logits.shape[0] >= TELLING_ROWS):
             self._refuse_look_alikes(logits)
         return logits
@@ -109,8 +109,8 @@ class ScoreDoor:
 
 
 _NEEDS_LOGITS = (
-    "this method divides logits and a constant per row changes its answer, so log-probabilities will "
-    "not do; give the raw logits, or use --method logit-adjustment"
+    "this method divides logits and a constant per row changes its answer, so probabilities and "
+    "log-probabilities will not do; give the raw logits, or use --method logit-adjustment"
 )
 
 

@@ -33,6 +33,15 @@ def parse_grid(text: str | None, method: Method) -> NDArray[np.float64]:
         raise UsageError(f"--grid: got {text[:60]!r}, expected finite numbers")
     if step <= 0 or last <= first:
         raise UsageError(f"--grid: got {text[:60]!r}, expected FIRST < LAST and STEP > 0")
+    if max(abs(first), abs(last)) > WIDEST:
+        raise UsageError(
+            f"--grid: got {text[:60]!r}, expected taus between -{WIDEST:g} and {WIDEST:g}"
+        )
+    if last - first < method.bandwidth / 2:
+        raise UsageError(
+            f"--grid: spans {last - first:g}, expected at least {method.bandwidth / 2:g} to pick from; "
+            "lacal adjust --tau T applies a tau of your own"
+        )
     if last - first > WIDEST:
         raise UsageError(f"--grid: spans {last - first:g}, expected at most {WIDEST:g}")
     if (last - first) / step > MOST_POINTS:

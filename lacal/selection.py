@@ -10,6 +10,10 @@ holds 0 and 1:
   is that of the smoothed difference: smoothing takes out noise, and to count what it took out as doubt
   would hold tau at its reference against the evidence.
 
+Smoothing bends a steep curve, and with many rows that bias would outweigh the noise. So both smoothing
+rules choose among the plausible taus alone: those whose unsmoothed excess over the unsmoothed minimum is
+within two standard errors of the paired difference.
+
 Equal taus: the one nearest the reference. `benchmarks/tau_selection.py` measures the rules against grid
 search and fixed taus. Everything here works on curves (r, t), one row a replicate, so the bootstrap
 re-picks tau a thousand times with the same code that picks it once.
@@ -31,6 +35,7 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 NODES_PER_BANDWIDTH = 10
 MARGIN = 4.0  # bandwidths of curve on either side of the range, so that smoothing sees no edge
 STANDARD_ERRORS = 0.5
+PLAUSIBLE = 2.0
 MAX_NODES = 1500  # the work grows with their cube
 TIE = 1e-9  # far below one row's weight, far above the rounding of a bootstrap replicate
 _CHUNK = 1024  # strata whose curves are held at once
@@ -128,23 +133,29 @@ class Picker:
         rule: "min", "smoothed" or "shrunk".
         paired_error: (t, t) standard error of the difference between two taus, of the curve as the
             rule reads it; only "shrunk" looks at it.
+        raw_error: (t, t) the same of the curve as it is.
     """
 
     lattice: Lattice
     rule: Rule
     paired_error: NDArray[np.float64]
+    raw_error: NDArray[np.float64]
 
     @classmethod
     def of(cls, lattice: Lattice, rule: Rule, covariance: NDArray[np.float64]) -> "Picker":
         """The rule, for curves whose points have this covariance (t, t)."""
+        raw_error = standard_error_of_differences(covariance)
         if rule == "shrunk":
             covariance = lattice.kernel @ covariance @ lattice.kernel.T
-        return cls(lattice, rule, standard_error_of_differences(covariance))
+        return cls(lattice, rule, standard_error_of_differences(covariance), raw_error)
 
     def pick(self, errors: NDArray[np.float64]) -> NDArray[np.int64]:
         """(r,) node picked for each of the curves (r, t); ties go to the tau nearest the reference."""
-        curve = errors if self.rule == "min" else self.lattice.smoothed(errors)
-        curve = np.where(self.lattice.inside, curve, np.inf)
+        curve = np.where(self.lattice.inside, errors, np.inf)
+        if self.rule != "min":
+            beyond_doubt = PLAUSIBLE * self.raw_error[curve.argmin(axis=1)] + TIE
+            plausible = curve - curve.min(axis=1, keepdims=True) <= beyond_doubt
+            curve = np.where(plausible, self.lattice.smoothed(errors), np.inf)
         excess = curve - curve.min(axis=1, keepdims=True)
         slack = np.full_like(excess, TIE)
         if self.rule == "shrunk":

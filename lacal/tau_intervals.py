@@ -20,10 +20,9 @@ Power family (weight normalisation, division by the prior), f_j / nu_j^tau: a po
 non-positive rival, and positive ones compare as log f_j - tau log nu_j; a non-positive f_y loses to
 any positive rival; if all are negative they compare as -log|f_j| + tau log nu_j. So one interval again.
 
-Ties go to the lowest index, as in argmax. At tau = 0, where coarse logits (float16, int8) do tie, the
-end of an interval is therefore open when a lower index holds the same logit: it is moved to the next
-float, so that `low <= tau <= high` says exactly what argmax says. Elsewhere a tie needs logits equal
-to the last bit of an irrational product, and ends are closed.
+Ties go to the lowest index, as in argmax. So an end is open where the rival that sets it has a lower
+index: it is moved one float inwards, and `low <= tau <= high` says what argmax says, also at tau = 0,
+where coarse logits (float16, int8) often tie.
 """
 
 import os
@@ -35,7 +34,7 @@ from numpy.typing import NDArray
 
 from lacal.batch import Labels, Logits, PerClass, PerRow
 from lacal.methods import Family
-from lacal.tau_screen import Screen
+from lacal.tau_screen import Screen, inwards
 
 Intervals = tuple[PerRow, PerRow]  # low (n,), high (n,); low > high: never right
 
@@ -158,9 +157,12 @@ def _linear(scores: Logits, labels: Labels, slopes: PerClass) -> Intervals:
         turn[np.isnan(turn)] = 0.0
         nearest = turn.argmax(axis=1)
     high = _crossing(lead, gap, turn, nearest, np.inf)
-    low = _crossing(lead, gap, turn, turn.argmin(axis=1), -np.inf)
-    _cut_by_rivals_ahead(low, high, lead, gap, behind)
-    _open_at_ties(low, high, scores, labels, slopes, twins)
+    high = inwards(high, -np.inf, nearest < labels)
+    farthest = turn.argmin(axis=1)
+    low = _crossing(lead, gap, turn, farthest, -np.inf)
+    low = inwards(low, np.inf, farthest < labels)
+    _cut_by_rivals_ahead(low, high, lead, gap, behind, labels)
+    _close_beaten_twins(low, high, scores, labels, slopes, twins)
     return low, high
 
 
@@ -185,19 +187,22 @@ def _cut_by_rivals_ahead(
     lead: NDArray[np.float64],
     gap: NDArray[np.float64],
     behind: NDArray[np.intp],
+    labels: Labels,
 ) -> None:
     """Cut in the half-lines of the rivals that are ahead of the label at tau = 0."""
-    row = behind // lead.shape[1]
+    row, rival = np.divmod(behind, lead.shape[1])
+    wins_ties = rival < labels[row]
     lead_ahead, gap_ahead = lead.ravel()[behind], gap.ravel()[behind]
     commoner, rarer = gap_ahead < 0, gap_ahead > 0
-    with np.errstate(over="ignore"):
-        np.maximum.at(low, row[commoner], lead_ahead[commoner] / gap_ahead[commoner])
-        np.minimum.at(high, row[rarer], lead_ahead[rarer] / gap_ahead[rarer])
+    with np.errstate(divide="ignore", over="ignore"):
+        crossing = lead_ahead / gap_ahead
+    np.maximum.at(low, row[commoner], inwards(crossing[commoner], np.inf, wins_ties[commoner]))
+    np.minimum.at(high, row[rarer], inwards(crossing[rarer], -np.inf, wins_ties[rarer]))
     never = row[gap_ahead == 0]
     low[never], high[never] = np.inf, -np.inf
 
 
-def _open_at_ties(
+def _close_beaten_twins(
     low: PerRow,
     high: PerRow,
     scores: Logits,
@@ -205,12 +210,7 @@ def _open_at_ties(
     slopes: PerClass,
     twins: NDArray[np.bool_],
 ) -> None:
-    """A rival of lower index wins the tie: open the end at 0, or close the example out."""
-    at_zero = np.flatnonzero((low == 0) | (high == 0))
-    if at_zero.size:
-        lost = at_zero[scores[at_zero].argmax(axis=1) != labels[at_zero]]
-        low[lost[low[lost] == 0]] = _TINY
-        high[lost[high[lost] == 0]] = -_TINY
+    """Equal prior and equal score: the lower index wins at every tau."""
     for i in np.flatnonzero(twins):
         y = labels[i]
         if ((scores[i, :y] == scores[i, y]) & (slopes[:y] == slopes[y])).any():

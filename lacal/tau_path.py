@@ -66,7 +66,8 @@ class TauPath:
         weights = self.row_weights()[self.owner]
         started = _sorted_sum(self.low, weights)
         ended = _sorted_sum(self.high, weights)
-        return 1.0 - (started.upto(taus, inclusive=True) - ended.upto(taus, inclusive=False))
+        right = started.upto(taus, inclusive=True) - ended.upto(taus, inclusive=False)
+        return np.clip(1.0 - right, 0.0, 1.0)  # the sums round
 
     def right_at(self, tau: float) -> NDArray[np.bool_]:
         """(n,) whether each row is right at tau."""
@@ -86,6 +87,9 @@ class TauPath:
         wide = np.diff(edges) > MIN_PLATEAU
         left, right = edges[:-1][wide], edges[1:][wide]
         inside = (right > low) & (left < high)
+        if not inside.any():  # the range itself is narrower than any plateau
+            middle = (low + high) / 2
+            return Plateau(middle, middle, float(self.balanced_error(np.array([middle]))[0]))
         left, right = left[inside], right[inside]
         errors = self.balanced_error(_between(left, right))
         best = errors.min()

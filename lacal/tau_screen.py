@@ -62,9 +62,9 @@ class Screen:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             np.divide(gap, lead, out=turn)
             turn.ravel()[behind] = 0.0
-            unsure = self._bound(high, logits, labels, turn)
+            unsure = self._bound(high, logits, labels, turn, np.inf)
             np.negative(turn, out=turn)
-            unsure |= self._bound(low, logits, labels, turn)
+            unsure |= self._bound(low, logits, labels, turn, -np.inf)
         if behind.size:
             where = np.divmod(behind, logits.shape[1])
             self._cut(low, high, logits, labels, where, gap.ravel()[behind])
@@ -72,7 +72,7 @@ class Screen:
         return low, high, unsure
 
     def _bound(
-        self, ends: PerRow, logits: Logits, labels: Labels, turn: Single
+        self, ends: PerRow, logits: Logits, labels: Labels, turn: Single, inside: float
     ) -> NDArray[np.bool_]:
         """Set the nearest crossing on the side where `turn` is positive; which rows have a close second."""
         rows = np.arange(labels.size)
@@ -84,7 +84,8 @@ class Screen:
         bounded = np.flatnonzero(nearest > 0)
         label, rival = labels[bounded], rival[bounded]
         lead = logits[bounded, label].astype(np.float64) - logits[bounded, rival]
-        ends[bounded] = lead / (self.slopes[label] - self.slopes[rival])
+        crossing = lead / (self.slopes[label] - self.slopes[rival])
+        ends[bounded] = inwards(crossing, -inside, rival < label)
         # Infinite: a tie at tau = 0. NaN: a rival of equal prior and equal logit.
         sure = (second <= nearest * (1 - self.tolerance)) & (nearest < np.inf)
         unsure: NDArray[np.bool_] = ~sure & (nearest != 0)
@@ -121,10 +122,18 @@ class Screen:
         lead = logits[row, label].astype(np.float64) - logits[row, rival]
         starts = np.concatenate([[0], np.cumsum(length[beaten])[:-1]])
         distance = np.abs(lead / (self.slopes[label] - self.slopes[rival]))
+        distance = inwards(distance, np.inf, rival < label)
         farthest = np.maximum.reduceat(distance, starts)
         up, down = beaten[least < 0], beaten[least > 0]
         low[up] = np.maximum(low[up], farthest[least < 0])
         high[down] = np.minimum(high[down], -farthest[least > 0])
+
+
+def inwards(ends: PerRow, inside: float, open_end: NDArray[np.bool_]) -> PerRow:
+    """Ends, moved to the next float towards `inside` where the end itself does not belong."""
+    if not open_end.any():
+        return ends
+    return np.where(open_end & np.isfinite(ends), np.nextafter(ends, inside), ends)
 
 
 class _Scratch(threading.local):

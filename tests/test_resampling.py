@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from lacal.methods import METHODS
+from lacal.methods import METHODS, ClassStatistics
 from lacal.resampling import (
     Bootstrap,
     Sample,
@@ -19,6 +19,7 @@ from lacal.resampling import (
 )
 from lacal.selection import RULES, Lattice, Rule
 from lacal.strata import Strata, student_quantile
+from lacal.tau_intervals import intervals
 from lacal.tau_path import TauPath
 from tests.test_selection import gaussian_world, random_path, slow_standard_error
 
@@ -234,3 +235,17 @@ def test_order_of_rows_and_classes_does_not_matter() -> None:
 @pytest.mark.parametrize("freedom", [2.0, 3.0, 5.5, 30.0, 1e6])
 def test_student_quantile(freedom: float) -> None:
     assert student_quantile(freedom, 0.975) == pytest.approx(stdtrit(freedom, 0.975), rel=0.01)
+
+
+def test_many_rows_of_few_classes_round_but_do_not_fail() -> None:
+    # Sums over 200,000 rows leave a covariance that is not quite positive definite.
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 200_000)
+    logits = rng.standard_normal((labels.size, 2)) + 1.5 * np.eye(2)[labels]
+    family = METHOD.family(ClassStatistics(np.log([1000 / 1010, 10 / 1010])))
+    assert family is not None
+    low, high = intervals(logits, labels, family)
+    path = TauPath(labels, np.arange(labels.size), low, high, 2)
+    sample = Sample.on(path, path.right_at(0.0), Lattice.over(0.0, 4.0, METHOD))
+    found = bootstrap(sample, sample.picker("shrunk"), 0.1, draws=50, seed=0)
+    assert found.gain.low <= found.gain.value <= found.gain.high

@@ -141,7 +141,9 @@ def test_flat_curve_picks_the_reference() -> None:
     lattice = Lattice.over(0.0, 3.0, METHOD)
     nothing = np.zeros((lattice.taus.size, lattice.taus.size))
     for rule in RULES:
-        node = Picker(lattice, rule, nothing).pick(np.full((1, lattice.taus.size), 0.25))[0]
+        node = Picker(lattice, rule, nothing, nothing).pick(np.full((1, lattice.taus.size), 0.25))[
+            0
+        ]
         assert lattice.taus[node] == METHOD.reference
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lacal.batch import NO_LABEL
 from lacal.calibration import Calibration
 from lacal.errors import DataError
 from lacal.formats import Table
@@ -72,8 +73,9 @@ def evaluate_predictions(
         prior: Training counts, which say how many classes there are; without them it is the number
             of the file's class names, or the largest class number that occurs, plus one.
         label_key: Field of the labels; `label` or `labels` by default.
-        ignore: Label value of rows without a label.
+        ignore: Label value of rows without a label; what `lacal adjust` writes, -1, by default.
     """
+    ignore = NO_LABEL if ignore is None else ignore
     field = next(name for name in table.fields if name.lower() in PREDICTION_FIELDS)
     labels_field = label_key or next(
         (name for name in table.fields if name.lower() in ("label", "labels")), None
@@ -107,11 +109,12 @@ def _largest(table: Table, names: list[str], ignore: int | None) -> int:
     for columns in table.blocks(names, ROWS):
         for column in columns:
             if column.dtype.kind == "U":
-                digits = np.char.isdigit(column) & (np.char.str_len(column) <= 9)
-                column = column[digits].astype(np.int64)
+                short = column[np.char.str_len(column) <= 9].tolist()
+                digits = [int(text) for text in short if text.isascii() and text.isdigit()]
+                column = np.array(digits, np.int64)
             numbers = column[np.isfinite(column) & (column != ignore)]
             largest = max(largest, int(numbers.max(initial=0)))
-    if largest > 10_000_000:
+    if largest > 1_000_000:
         raise DataError(f"{table.path}: holds the class number {largest}, expected fewer classes")
     return largest
 

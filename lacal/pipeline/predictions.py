@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.atomic import writing
-from lacal.batch import NO_LABEL
 from lacal.errors import RunError
 from lacal.pipeline.scoring import ScoredBatch
 from lacal.source import Source
@@ -127,7 +126,7 @@ class _Layout:
         ids: Any = np.arange(batch.start, batch.start + rows) if batch.ids is None else batch.ids
         arrays: dict[str, Any] = {"id": pa.array(ids)}
         if batch.labels is not None:
-            arrays["label"] = pa.array(batch.labels, mask=batch.labels == NO_LABEL)
+            arrays["label"] = pa.array(batch.labels)  # NO_LABEL, -1, where a row has none
         arrays["prediction"] = pa.array(predictions)
         if self.class_names is not None:
             arrays["prediction_name"] = pa.DictionaryArray.from_arrays(

@@ -103,8 +103,11 @@ class Scorer:
         self._judge_overlap()
 
     def _judge_overlap(self) -> None:
-        share = self.totals.tuned_share
-        if share >= SAME_ROWS and not self.allow_tuned_rows:
+        share, found = self.totals.tuned_share, int(self.totals.overlap.found.sum())
+        tuned_on = self.calibration.tuned_on if self.calibration else None
+        by_chance = 3 * tuned_on.repeats if tuned_on else 0.0
+        few = found < min(3, self.totals.overlap.tuned.size)
+        if share >= SAME_ROWS + by_chance and not few and not self.allow_tuned_rows:
             raise DataError(
                 f"{self.source.place}: about {share:.0%} of the rows that tau was tuned on are among these "
                 "rows, so their error would flatter the result; score a held-out split, or say "

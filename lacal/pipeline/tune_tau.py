@@ -140,6 +140,7 @@ def tune_tau(
         classes_present=int(np.count_nonzero(before.support)),
         digest=f"{sketch.digest:016x}",
         sketch=[f"{int(one):016x}" for one in sketch.smallest],
+        repeats=sketch.repeats,
         unadjusted_error=before.balanced().value or 0.0,
         balanced_error=after.balanced().value or 0.0,
         grid=search.grid.tolist(),
