@@ -137,7 +137,7 @@ METHODS: dict[str, Method] = {
         _prior_lines,
         grid=(0.0, 4.0, 0.05),
         reference=1.0,
-        bandwidth=0.4,
+        bandwidth=0.25,
         source="Menon et al., ICLR 2021, eq. 9",
     ),
     "weight-norm": Method(
