@@ -1,33 +1,42 @@
 """The one writer: a final file appears whole or not at all.
 
 Temporary file in the target's own folder, write, flush, fsync, mode, rename, fsync of the folder. Links
-are resolved first, so the link stays and its target is replaced. A temporary's name carries the process
-id; leftovers of dead processes are swept by the next writer of the same file.
+are resolved first, so the link stays and its target is replaced. A temporary's name carries the host and
+the process id; leftovers of this host's dead processes are swept by the next writer of the same file.
 """
 
 import contextlib
+import errno
+import fnmatch
+import glob
 import os
 import re
+import secrets
 import stat
+import zlib
 from collections.abc import Iterator
 from io import BufferedWriter
 from pathlib import Path
 
 from lacal.errors import RunError, UsageError
+from lacal.formats.sniff import is_pattern
 
 # Characters of the target's name in its temporary's: names are capped at 255 bytes on most file
-# systems, a character takes up to 4, and process id and suffix need 20.
+# systems, a character takes up to 4, and host, process id, random part and suffix need 40.
 _STEM = 50
+
+_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
 def check_target(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> None:
     """Refuse a target that cannot or must not be written, before any long work.
 
     Raises:
-        UsageError: It exists and `force` is off, is a folder, is one of the inputs, or its folder is
-            missing.
-        RunError: The folder cannot be written to.
+        UsageError: It exists and `force` is off, is a folder, is one of the inputs or would be read
+            as a part of one, or its folder is missing or cannot be written to.
     """
+    if str(path) == "-":
+        raise UsageError("-: writing to stdout is not supported; name a file")
     target = _resolved(path)
     if target.is_dir():
         raise UsageError(f"{path}: is a folder; name the file to write")
@@ -35,11 +44,16 @@ def check_target(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> N
         raise UsageError(f"{path}: {path.parent} is not a folder; name another place")
     if not target.parent.is_dir():
         raise UsageError(f"{path}: folder {path.parent} does not exist; create it first")
-    if target.exists():
-        if any(given.exists() and target.samefile(given) for given in inputs):
+    for given in inputs:
+        if _is_one_of(target, _files(given)):
             raise UsageError(
                 f"{path}: is also an input and would be overwritten; name another file"
             )
+        if any(_would_be_part(one, given) for one in (path, target)):
+            raise UsageError(
+                f"{path}: would be read as a part of the input {given}; name a file elsewhere"
+            )
+    if target.exists():
         if not force:
             raise UsageError(f"{path}: exists already; add --force to replace it")
         if not stat.S_ISREG(target.stat().st_mode):
@@ -56,10 +70,15 @@ def check_target(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> N
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[BufferedWriter]:
+def writing(path: Path, *, replace: bool = True) -> Iterator[BufferedWriter]:
     """A binary file that becomes `path` when the block ends well, and vanishes when it does not.
 
+    Args:
+        path: The final name.
+        replace: Replace a file of that name, also one that appeared since `check_target`.
+
     Raises:
+        UsageError: A file of that name exists and is not to be replaced.
         RunError: The disk is full or fails; the previous file, if any, is untouched.
     """
     target = _resolved(path)
@@ -72,7 +91,8 @@ def writing(path: Path) -> Iterator[BufferedWriter]:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.chmod(_mode(target))
-            temporary.replace(target)
+            if replace or not _linked(temporary, target, path):
+                temporary.replace(target)
             _sync_folder(target.parent)
         except OSError as error:
             raise RunError(
@@ -87,17 +107,60 @@ def writing(path: Path) -> Iterator[BufferedWriter]:
 def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # ValueError: a NUL in the name
         raise UsageError(f"{path}: is not a usable path ({error})") from error
 
 
+def _files(given: Path) -> list[Path]:
+    """The files an input stands for: itself, its folder's, or those its pattern finds."""
+    if given.is_dir():
+        return list(given.iterdir())
+    if is_pattern(given):
+        return [Path(name) for name in glob.glob(str(given))]  # noqa: PTH207 - it may be absolute
+    return [given]
+
+
+def _is_one_of(target: Path, files: list[Path]) -> bool:
+    return target.exists() and any(one.exists() and target.samefile(one) for one in files)
+
+
+def _would_be_part(path: Path, given: Path) -> bool:
+    """Whether a file written there would be found in the input's folder or by its pattern."""
+    if given.is_dir():
+        return path.parent.samefile(given)
+    if not is_pattern(given) or not fnmatch.fnmatchcase(path.name, given.name):
+        return False
+    folders = glob.glob(str(given.parent))  # noqa: PTH207 - it may be absolute
+    return any(path.parent.samefile(folder) for folder in folders)
+
+
+def _linked(temporary: Path, target: Path, path: Path) -> bool:
+    """Give the temporary its final name unless that is taken; False where links are not supported."""
+    try:
+        target.hardlink_to(temporary)
+    except FileExistsError as error:
+        raise UsageError(f"{path}: exists already; add --force to replace it") from error
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        return False
+    return True
+
+
 def _temporary(target: Path) -> Path:
-    return target.with_name(f".{target.name[:_STEM]}.{os.getpid()}.lacal-tmp")
+    mark = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return target.with_name(f".{target.name[:_STEM]}.{mark}.lacal-tmp")
+
+
+def _host() -> str:
+    """A short hash of this machine's name: a process id means nothing on another."""
+    return f"{zlib.crc32(os.uname().nodename.encode(errors='replace')):08x}"
 
 
 def _sweep(target: Path) -> None:
-    """Remove temporaries of this target whose process is gone."""
-    pattern = re.compile(re.escape(f".{target.name[:_STEM]}.") + r"(\d+)\.lacal-tmp")
+    """Remove temporaries of this target whose process, of this host, is gone."""
+    start = re.escape(f".{target.name[:_STEM]}.{_host()}-")
+    pattern = re.compile(start + r"(\d+)-[0-9a-f]{8}\.lacal-tmp")
     with contextlib.suppress(OSError):
         for leftover in target.parent.iterdir():
             if (match := pattern.fullmatch(leftover.name)) and not _alive(int(match[1])):

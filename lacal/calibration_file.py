@@ -26,9 +26,9 @@ from lacal.selection import RULES
 FORMAT = "lacal-calibration"
 
 
-def write(calibration: Calibration, path: Path) -> None:
-    """Write the file, whole or not at all."""
-    with writing(path) as file:
+def write(calibration: Calibration, path: Path, *, force: bool = True) -> None:
+    """Write the file, whole or not at all; `force` replaces one that is there."""
+    with writing(path, replace=force) as file:
         file.write(msgspec.json.format(msgspec.json.encode(calibration), indent=1) + b"\n")
 
 

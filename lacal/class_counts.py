@@ -4,6 +4,7 @@ Keys 0..k-1 place their counts by number, in whatever order they stand; they are
 Other keys are class names in class order, and must agree with the names that come with the logits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ class Counts:
         """
         place = str(self.path)
         whole = checked_counts(self.values, place)
+        if self.names is not None:
+            _check_pairs(self.names, whole, place)
         if self.counted and classes is not None:
             whole = np.pad(whole, (0, max(0, classes - whole.size)))
         if classes is not None and whole.size != classes:
@@ -102,6 +105,8 @@ def in_class_order(
     path: Path, values: NDArray[Any], keys: list[list[str]], names: tuple[str, ...] | None = None
 ) -> Counts:
     """Numbered keys place their counts, other keys name them."""
+    for column in (*keys, *([] if names is None else [names])):
+        _check_pairs(column, values, str(path))
     order: list[int] | None = None
     for column in keys:
         numbers = class_numbers(column)
@@ -116,12 +121,25 @@ def in_class_order(
     return Counts(path, values, names)
 
 
+def _check_pairs(names: Sequence[str], values: NDArray[Any], place: str) -> None:
+    if values.ndim == 1 and len(names) != values.size:
+        hint = "; if these are training labels, say --counts-from-labels"
+        raise DataError(
+            f"{place}: has {len(names)} class names and {values.size} counts; they must pair up"
+            + hint * (values.size > len(names))
+        )
+
+
 def _refuse_text_order(keys: list[str], place: str) -> None:
     """Whole-number keys that are not 0..k-1 and stand in text order: nobody can tell the classes."""
-    if len(keys) > 10 and all(key.isascii() and key.isdigit() for key in keys):
+    if len(keys) > 10 and all(map(_is_whole_number, keys)):
         numbers = [int(key) for key in keys]
         if keys == sorted(keys) and numbers != sorted(numbers):
             raise DataError(
                 f"{place}: class keys are numbers sorted as text ({', '.join(keys[:4])}, ...), which "
                 "gives priors to the wrong classes; write them in class order, or number them 0..k-1"
             )
+
+
+def _is_whole_number(key: str) -> bool:
+    return key.isascii() and key.isdigit() and len(key) <= 18

@@ -65,6 +65,16 @@ def logits_fields(table: Table, asked: str | None, taken: set[str | None]) -> tu
     return _class_columns(table, prefixed or columns, None)
 
 
+def check_id_field(table: Table, name: str) -> None:
+    """Refuse ids that are not one number or text a row."""
+    one = table.fields[name]
+    if len(one.shape) != 1 or one.kind not in ("int", "float", "text"):
+        raise DataError(
+            f"{table.path}: {_called(one)} is {one.stored} of shape {_shape(one)}, so it cannot be the "
+            "ids; expected one number or text a row; name another field with --id-key"
+        )
+
+
 def _two_dimensional(table: Table, one: Field) -> Field:
     if one.kind not in ("float", "int"):
         raise DataError(

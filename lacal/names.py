@@ -43,7 +43,12 @@ def class_numbers(names: list[str]) -> list[int] | None:
 
 
 def check_distinct(names: tuple[str, ...], place: str) -> None:
-    """Refuse a name that stands for two classes."""
+    """Refuse a name that stands for two classes, or that no file could hold."""
+    for name in names:
+        if any("\ud800" <= c <= "\udfff" for c in name):
+            raise DataError(
+                f"{place}: class name {shown(name)} is not valid UTF-8 text; spell it anew"
+            )
     if len(set(names)) != len(names):
         seen: set[str] = set()
         twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]

@@ -17,6 +17,7 @@ from lacal.errors import DataError, UsageError
 from lacal.fields import (
     ID_NAMES,
     LABEL_NAMES,
+    check_id_field,
     field_named,
     logits_fields,
     own_names,
@@ -26,6 +27,7 @@ from lacal.fields import (
 from lacal.formats import Field, Table, open_table
 from lacal.ids import IdCheck
 from lacal.labels import LabelReader
+from lacal.names import check_distinct
 from lacal.scores import ScoreDoor
 
 # Elements of one batch: 8 MB of float32, small beside the cache's wishes and memory's bound.
@@ -177,6 +179,8 @@ def open_source(
     if options.labels is None:
         label_field = field_named(table, options.label_key, LABEL_NAMES, "--label-key")
     id_field = field_named(table, options.id_key, ID_NAMES, "--id-key")
+    if id_field is not None:
+        check_id_field(table, id_field)
     # A label column beside the logits is no class, also where the labels come from elsewhere.
     beside = label_field or field_named(table, None, LABEL_NAMES, "--label-key")
     chosen = logits_fields(table, options.logits_key, {beside, id_field} - {None})
@@ -188,6 +192,8 @@ def open_source(
         raise DataError(
             f"{place}: has {len(names)} class names and {classes} logits a row; they must pair up"
         )
+    if names is not None:
+        check_distinct(names, place)
     rows = chosen[0].shape[0]
     reader = None
     if options.labels is not None or label_field is not None:

@@ -39,7 +39,7 @@ from lacal.tau_screen import Screen, inwards
 Intervals = tuple[PerRow, PerRow]  # low (n,), high (n,); low > high: never right
 
 # Elements of one tile: small enough for its work arrays to stay in cache, large enough to hide NumPy's calls.
-TILE = 1 << 19
+TILE = 1 << 20
 _TINY = float(np.nextafter(0.0, 1.0))
 
 

@@ -1,5 +1,6 @@
 """A final file appears whole or not at all."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lacal.atomic import check_target, writing
+from lacal.atomic import _temporary, check_target, writing
 from lacal.errors import RunError, UsageError
 
 
@@ -83,15 +84,24 @@ def test_a_name_as_long_as_the_system_takes(tmp_path: Path, name: str) -> None:
 def test_leftovers_of_the_dead_are_swept_and_of_the_living_kept(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         child.wait()
-    dead = tmp_path / f".a.{child.pid}.lacal-tmp"
-    alive = tmp_path / ".a.1.lacal-tmp"
-    other = tmp_path / f".b.{child.pid}.lacal-tmp"
-    for leftover in (dead, alive, other):
+    host = _temporary(tmp_path / "a").name.split(".")[2].split("-")[0]
+    dead = tmp_path / f".a.{host}-{child.pid}-01234567.lacal-tmp"
+    alive = tmp_path / f".a.{host}-1-01234567.lacal-tmp"
+    ours = tmp_path / f".a.{host}-{os.getpid()}-01234567.lacal-tmp"
+    other = tmp_path / f".b.{host}-{child.pid}-01234567.lacal-tmp"
+    far = tmp_path / f".a.0123abcd-{child.pid}-01234567.lacal-tmp"
+    for leftover in (dead, alive, ours, other, far):
         leftover.touch()
+    check_target(tmp_path / "a", force=False)
     write(tmp_path / "a")
-    assert not dead.exists()
-    assert alive.exists()
-    assert other.exists()
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a", alive, ours, other, far])
+
+
+@pytest.mark.parametrize("name", ["a", "😀" * 62])
+def test_temporaries_differ_and_have_room(tmp_path: Path, name: str) -> None:
+    some = {_temporary(tmp_path / name) for _ in range(10)}
+    assert len(some) == 10
+    assert all(len(one.name.encode()) <= 255 for one in some)
 
 
 def test_an_existing_file_needs_force(tmp_path: Path) -> None:
@@ -127,3 +137,62 @@ def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
     for target in ("a", "link", "hard"):
         with pytest.raises(UsageError, match="is also an input"):
             check_target(tmp_path / target, force=True, inputs=(tmp_path / "a",))
+
+
+def test_a_target_is_never_a_part_of_an_input(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "1.parquet").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "parts" / "1.parquet")
+    (tmp_path / "alias").symlink_to(tmp_path / "parts")
+    for given in ("parts", "alias", "parts/*.parquet", "par*/?.parquet"):
+        for target, fault in [
+            ("parts/1.parquet", "is also an input"),
+            ("link", "is also an input"),
+            ("parts/2.parquet", "would be read as a part"),
+            ("alias/2.parquet", "would be read as a part"),
+        ]:
+            with pytest.raises(UsageError, match=fault):
+                check_target(tmp_path / target, force=True, inputs=(tmp_path / given,))
+        check_target(tmp_path / "2.parquet", force=False, inputs=(tmp_path / given,))
+    check_target(tmp_path / "parts" / "a.json", force=False, inputs=(tmp_path / "parts/*.parquet",))
+
+
+def test_a_relative_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("1.parquet").touch()
+    with pytest.raises(UsageError, match="would be read as a part"):
+        check_target(Path("2.parquet"), force=False, inputs=(Path("*.parquet"),))
+
+
+def test_stdout_is_no_target() -> None:
+    with pytest.raises(UsageError, match="not supported; name a file"):
+        check_target(Path("-"), force=True)
+
+
+def race(path: Path) -> None:
+    """A run without --force whose target another writer makes meanwhile."""
+    with writing(path, replace=False) as file:
+        file.write(b"late")
+        path.write_bytes(b"first")
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="exists already; add --force"):
+        race(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_with_links_and_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    with writing(tmp_path / "a", replace=False) as file:
+        file.write(b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]

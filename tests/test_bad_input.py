@@ -320,6 +320,14 @@ TABLE: dict[str, tuple[Spoil, str]] = {
         "row 59 has the same id as row 7",
     ),
     "duplicate numbers as ids": (npz_of(ids=np.arange(60) // 2), "row 1 has the same id as row 0"),
+    "ids of two columns": (
+        npz_of(ids=np.ones((60, 2))),
+        "of shape (60, 2), so it cannot be the ids",
+    ),
+    "ids of truth values": (
+        npz_of(ids=np.arange(60) > 3),
+        "is bool of shape (60), so it cannot be",
+    ),
     # counts, names, head
     "counts missing": (counts_missing, "there is no such file"),
     "counts lfs": (counts_of("c.csv", LFS.decode()), "is a Git LFS pointer"),
@@ -344,6 +352,10 @@ TABLE: dict[str, tuple[Spoil, str]] = {
     "more names than logits": (
         npz_of(class_names=np.array([*NAMES, "hen"])),
         "has 6 class names and 5 logits a row",
+    ),
+    "logits' class named twice": (
+        npz_of(class_names=np.array([*NAMES[:4], "cat"])),
+        "class name 'cat' occurs twice",
     ),
     "head of other classes": (head_of(weight=np.ones((4, 3))), "shape (5, features)"),
     "head transposed": (head_of(weight=np.ones((3, 5))), "looks transposed"),

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lacal import atomic
 from lacal import calibration_file as files
-from lacal.errors import CalibrationError, LacalError
+from lacal.errors import CalibrationError, LacalError, UsageError
 from tests.small_world import NAMES, json_of, lacal, refusal, world
 
 Content = dict[str, Any]
@@ -266,3 +267,31 @@ def test_a_calibration_is_more_than_its_tau(calibration: Path) -> None:
     np.testing.assert_allclose(
         loaded.adjustment.offset, -loaded.tau * np.log(np.array([500, 120, 60, 25, 6]) / 711)
     )
+
+
+def test_a_file_is_replaced_only_by_force(calibration: Path) -> None:
+    loaded = files.read(calibration)
+    with pytest.raises(UsageError, match="exists already; add --force"):
+        files.write(loaded, calibration, force=False)
+    files.write(loaded, calibration, force=True)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_output_that_another_run_wrote_meanwhile(
+    folder: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    force: bool,
+) -> None:
+    monkeypatch.setattr(atomic, "check_target", lambda *_, **__: None)
+    recipe = ("--counts", folder / "counts.csv", *["--force"] * force)
+    tune = ("tune-tau", folder / "val.npz", "--draws", 10, "-o", folder / "out.json", *recipe)
+    adjust = ("adjust", folder / "val.npz", "--tau", 1, "-o", folder / "out.parquet", *recipe)
+    for line in (tune, adjust):
+        output = Path(str(line[line.index("-o") + 1]))
+        output.write_bytes(b"theirs")
+        if force:
+            assert lacal(*line) == 0
+        else:
+            assert "exists already; add --force" in refusal(capfd, *line)
+        assert (output.read_bytes() == b"theirs") == (not force)

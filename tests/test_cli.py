@@ -82,7 +82,7 @@ def test_the_choices_are_those_of_the_tables() -> None:
         (["tune-tau", "x", "--grid", "4:0:1"], "FIRST < LAST"),
         (["tune-tau", "x", "--grid", "0:1:0"], "STEP > 0"),
         (["tune-tau", "x", "--grid", "0:nan:1"], "expected finite numbers"),
-        (["tune-tau", "x", "--grid", "0:100:1"], "spans 100"),
+        (["tune-tau", "x", "--grid", "0:100:1"], "expected taus between -40 and 40"),
         (["tune-tau", "x", "--grid", "0:1:1e-9"], "points, expected at most"),
         (["adjust", "x"], "Missing option '-o' / '--output'"),
         (["adjust", "x", "-o", "p.parquet"], "say what to apply"),
@@ -95,6 +95,13 @@ def test_the_choices_are_those_of_the_tables() -> None:
           "--method", "prior-division"], "a tau this large overflows"),
         (["evaluate", "x", "--calibration", "y", "--counts", "z"], "there is no such file"),
         (["inspect", "val.npz", "--logits-key", "logts"], "has no field 'logts' (--logits-key)"),
+        (["tune-tau", "val.npz", "--counts", "counts.csv", "--head", "head.npz"],
+         "--method logit-adjustment uses no head; leave --head out"),
+        (["tune-tau", "val.npz", "--counts", "counts.csv", "--bias", "keep"], "leave --bias out"),
+        (["adjust", "test.npz", "-o", "p.parquet", "--tau", "1", "--counts", "counts.csv",
+          "--bias", "keep"], "leave --bias out"),
+        (["tune-tau", "val.npz", "--counts", "counts.csv", "-o", "-"], "not supported; name a file"),
+        (["evaluate", "val.npz", "--zero-count", "x"], "--zero-count: got"),
         (["inspect", "val.npz", "--zero-count", "x", "--counts", "counts.csv"], "--zero-count: got"),
     ],
 )  # fmt: skip
@@ -159,6 +166,12 @@ def test_paths_and_hyphens_in_a_file(
         ("[tune-tau\n", "is not TOML"),
         ("[tune-tau]\nselect = 'best'\n", "'best' is not one of"),
         ("tune-tau = 3\n", "must be a table of options"),
+        ("[tune-tau]\ndraws = 20.7\n", "'20.7' is not a valid integer"),
+        ("[tune-tau]\ndraws = true\n", "'True' is not a valid integer"),
+        ("[tune-tau]\ngrid = [0, 4]\n", "option 'grid' of tune-tau is a list; expected text"),
+        ("[tune-tau]\nseed = 2026-01-01\n", "option 'seed' of tune-tau is a date; expected text"),
+        ("[tune-tau]\nzero-count = 'mask'\nzero_count = 'mask'\n", "given in two spellings"),
+        ("x = " + "[" * 9000, "is nested too deeply"),
     ],
 )
 def test_bad_files(
@@ -171,6 +184,19 @@ def test_bad_files(
 
 def test_a_missing_file(capfd: pytest.CaptureFixture[str]) -> None:
     assert "there is no such file" in refusal(capfd, "--config", "none.toml", "inspect", "x")
+
+
+def test_a_config_that_is_no_regular_file(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(folder / "pipe")
+    for path in (folder / "pipe", "/dev/zero"):
+        assert "is not a regular file" in refusal(capfd, "--config", path, "inspect", "x")
+
+
+def test_the_config_is_never_overwritten(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "own.toml").write_text("[tune-tau]\nforce = true\n")
+    line = ("tune-tau", folder / "val.npz", "--counts", folder / "counts.csv")
+    config = ("--config", folder / "own.toml")
+    assert "is also an input" in refusal(capfd, *config, *line, "-o", folder / "own.toml")
 
 
 # What is printed

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lacal.class_counts import Counts, in_class_order
 from lacal.counts import read_counts
 from lacal.errors import DataError
 
@@ -150,3 +151,25 @@ def test_names_must_agree_with_the_logits(tmp_path: Path) -> None:
     for names, fault in [(("b", "a"), "in another order"), (("a", "z"), "class 1 is 'b', but 'z'")]:
         with pytest.raises(DataError, match=fault):
             counts.prior(classes=2, class_names=names)
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b", "c", "d"]])
+def test_names_and_counts_must_pair_up(tmp_path: Path, names: list[str]) -> None:
+    fault = f"{len(names)} class names and 3 counts; they must pair up"
+    with pytest.raises(DataError, match=fault):
+        in_class_order(tmp_path, np.arange(3), [["2", "0", "1"]], tuple(names))
+    with pytest.raises(DataError, match=fault):
+        Counts(tmp_path, np.arange(3), tuple(names)).prior()
+
+
+def test_keys_of_thousands_of_digits_are_names(tmp_path: Path) -> None:
+    keys = [str(j) + "0" * 5000 for j in range(1, 13)]
+    rows = "".join(f"{key},5\n" for key in keys)
+    path = written(tmp_path / "c.csv", "class,count\n" + rows)
+    assert read_counts(path).prior().class_names == tuple(keys)
+
+
+def test_a_name_that_no_file_could_hold(tmp_path: Path) -> None:
+    path = written(tmp_path / "c.json", '{"\\ud800": 5, "b": 3}')
+    with pytest.raises(DataError, match=r"'\\ud800' is not valid UTF-8 text"):
+        read_counts(path).prior()

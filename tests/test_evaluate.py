@@ -157,3 +157,21 @@ def test_text_shows_the_worst_classes_first(
     assert out.startswith("balanced error 71.7 ± 3.5 % on 60 rows of 5 classes of ")
     worst = out.split("worst classes")[1]
     assert worst.index("gnu") < worst.index("cat")
+
+
+@pytest.mark.parametrize(
+    "option", [("--scores", "probs"), ("--logits-key", "x"), ("--id-key", "id")]
+)
+def test_options_of_logits_are_refused_beside_predictions(
+    folder: Path, capfd: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    path = predictions_file(folder / "p.parquet", label=[0, 1], prediction=[0, 1])
+    message = refusal(capfd, "evaluate", path, *option)
+    assert f"there are no logits to read; leave {option[0]} out" in message
+
+
+def test_a_zero_rule_misspelt_is_refused_without_counts(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = predictions_file(folder / "p.parquet", label=[0, 1], prediction=[0, 1])
+    assert "--zero-count: got 'x'" in refusal(capfd, "evaluate", path, "--zero-count", "x")

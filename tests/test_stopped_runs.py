@@ -1,5 +1,6 @@
 """What the system does to a run: a full disk, a signal, a reader that leaves. Each in its own process."""
 
+import json
 import os
 import signal
 import subprocess
@@ -103,7 +104,7 @@ def test_a_signal_in_the_middle_leaves_nothing(folder: Path, number: int, code: 
     assert process.returncode == code
     assert out == ""
     assert err.strip().count("\n") == 0  # click ends the line of a terminal's ^C
-    assert "nothing was written" in err
+    assert "outputs are whole or absent" in err
     assert sorted(folder.iterdir()) == names
 
 
@@ -130,3 +131,54 @@ def test_a_full_disk_behind_stdout(folder: Path, line: list[str]) -> None:
 def test_no_stderr_is_no_trouble(folder: Path) -> None:
     shell = 'exec "$0" -m lacal inspect none.npz 2>&-'
     assert run(folder, "sh", "-c", shell, sys.executable).returncode == 2
+
+
+@pytest.mark.parametrize("line", ["inspect val.npz", "--help", "tune-tau --help"])
+def test_a_closed_stdout_is_a_failure_in_one_sentence(folder: Path, line: str) -> None:
+    done = run(folder, "sh", "-c", f'exec "$0" -m lacal {line} >&-', sys.executable)
+    assert "stdout is closed" in one_sentence(done, 3)
+
+
+@pytest.mark.parametrize("where", ["2>&-", "2>/dev/full"])
+def test_a_lost_stderr_keeps_the_result(folder: Path, where: str) -> None:
+    line = "tune-tau val.npz --counts counts.csv --draws 10 --json -o c.json"
+    done = run(folder, "sh", "-c", f'exec "$0" -m lacal {line} {where}', sys.executable)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["command"] == "tune-tau"
+    for bad in ("inspect none.npz", "inspect"):
+        done = run(folder, "sh", "-c", f'exec "$0" -m lacal {bad} {where}', sys.executable)
+        assert done.returncode == 2
+
+
+@pytest.mark.parametrize("more", ["", "--json"])
+def test_an_ascii_locale_prints_what_it_can(folder: Path, more: str) -> None:
+    text = (folder / "counts.csv").read_text().replace("cat", "größe")
+    (folder / "größe.csv").write_text(text, encoding="utf-8")
+    line = f"evaluate val.npz --counts größe.csv {more}"
+    shell = f'PYTHONIOENCODING=ascii exec "$0" -m lacal {line}'
+    done = run(folder, "sh", "-c", shell, sys.executable)
+    assert (done.returncode, done.stderr) == (0, "")
+    if more:
+        assert "größe" in {one["name"] for one in json.loads(done.stdout)["classes"]}
+    missing = run(
+        folder,
+        "sh",
+        "-c",
+        'PYTHONIOENCODING=ascii exec "$0" -m lacal inspect ü.npz',
+        sys.executable,
+    )
+    one_sentence(missing, 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "trace"), [("0", False), ("", False), ("false", False), ("1", True)]
+)
+def test_debug_from_the_environment(folder: Path, value: str, trace: bool) -> None:
+    shell = f'LACAL_DEBUG={value} exec "$0" -m lacal inspect none.npz'
+    done = run(folder, "sh", "-c", shell, sys.executable)
+    assert ("Traceback" in done.stderr) == trace
+
+
+def test_a_path_that_cannot_be_one_is_bad_input(folder: Path) -> None:
+    line = ["tune-tau", "val.npz", "--counts", "counts.csv", "-o", "a" * 300]
+    assert "name another path" in one_sentence(run(folder, *LACAL, *line), 2)

@@ -11,8 +11,10 @@ from lacal.cli.options import (
     counts_of,
     counts_options,
     format_options,
+    inputs_of,
     method_options,
     refuse_beside_calibration,
+    refuse_head_without_weight_norm,
     required_prior_of,
     source_options,
     source_options_of,
@@ -62,10 +64,7 @@ def command(source: Path, **given: Any) -> None:
     output: Path = given["output"]
     if output.suffix.lower() not in (".parquet", ".pq"):
         raise UsageError(f"{output}: predictions are written as Parquet; name a .parquet file")
-    inputs = [given[name] for name in ("calibration", "counts", "head", "labels")]
-    check_target(
-        output, force=given["force"], inputs=(source, *(one for one in inputs if one is not None))
-    )
+    check_target(output, force=given["force"], inputs=inputs_of(source, given))
     _check_one_recipe(given)
     loaded = calibration_file.read(given["calibration"]) if given["calibration"] else None
     method = loaded.method if loaded else given["method"]
@@ -89,6 +88,7 @@ def command(source: Path, **given: Any) -> None:
         output,
         PredictionColumns(top_k, given["write_scores"]),
         allow_tuned_rows=given["allow_tuned_rows"],
+        force=given["force"],
     )
     groups = recipe.prior.groups()
     warn(of_gain(done.scored.paired.gain()))
@@ -105,6 +105,8 @@ def _check_one_recipe(given: dict[str, Any]) -> None:
         )
     if given["calibration"] is not None:
         refuse_beside_calibration("counts", "method", "head", "bias", "zero_count")
+    else:
+        refuse_head_without_weight_norm(given)
 
 
 def _given_tau(

@@ -26,9 +26,17 @@ def defaults(config: str | None) -> dict[str, Any]:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
+        if (
+            path.exists() and not path.is_file()
+        ):  # a pipe would be waited for, a device read for ever
+            raise UsageError(f"{path}: is not a regular file; name a TOML file (--config)")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such file (--config)") from error
+    except RecursionError as error:
+        raise UsageError(
+            f"{path}: is nested too deeply; expected a table for each command"
+        ) from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: is not TOML that can be read ({str(error)[:100]})") from error
 
@@ -53,11 +61,24 @@ def _options(command: str, options: dict[str, Any], place: str) -> dict[str, Any
     """The options by parameter name; a misspelt one would be passed over in silence."""
     from lacal.names import near_miss, shown
 
-    known = tuple(param.name for param in command_named(command).params if param.name)
-    values = {key.replace("-", "_"): value for key, value in options.items()}
-    for name in values:
+    known = {param.name: param for param in command_named(command).params if param.name}
+    values: dict[str, Any] = {}
+    for key, value in options.items():
+        name = key.replace("-", "_")
         if name not in known:
             raise UsageError(
-                f"{place}: {shown(name)} is no option of {command}.{near_miss(name, known)}"
+                f"{place}: {shown(name)} is no option of {command}.{near_miss(name, tuple(known))}"
             )
+        if name in values:
+            raise UsageError(
+                f"{place}: option {shown(key)} of {command} is given in two spellings; leave one out"
+            )
+        if not isinstance(value, str | int | float):
+            raise UsageError(
+                f"{place}: option {shown(key)} of {command} is a {type(value).__name__}; expected "
+                "text, a number, true or false"
+            )
+        # As text, so that a value is judged as one typed on the command line would be.
+        flag = isinstance(value, bool) and getattr(known[name], "is_flag", False)
+        values[name] = value if flag else str(value)
     return values

@@ -12,6 +12,7 @@ from lacal.cli.options import (
     format_options,
     prior_of,
     refuse_beside_calibration,
+    refuse_typed,
     source_options,
     source_options_of,
 )
@@ -100,6 +101,12 @@ def _predictions(
             f"{table.path}: holds predictions; their labels must stand in the same file, so --labels "
             "cannot be used"
         )
+    refuse_typed(
+        "scores",
+        "logits_key",
+        "id_key",
+        because=f"{table.path}: holds predictions, so there are no logits to read",
+    )
     counts, prior = counts_of(given), None
     if counts is not None:
         prior = counts.prior(

@@ -6,10 +6,13 @@ and renders; it is imported when it is named. Nothing here imports NumPy, so `la
 """
 
 import contextlib
+import errno
+import io
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -18,9 +21,14 @@ import click
 from lacal import __version__
 from lacal.cli.commands import Commands
 from lacal.cli.config import defaults
+from lacal.cli.show import remark, say
 from lacal.errors import LacalError
 
+BAD_INPUT = 2
 RUN_FAILED = 3
+
+# What the system says of a path that cannot be one; the path is the user's to mend.
+BAD_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR)
 
 
 class Stopped(BaseException):
@@ -62,8 +70,12 @@ def lacal(ctx: click.Context, config: str | None, debug: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
+    _prepare_streams()
+    # The only matrices are small: BLAS threads would spin against the threads that read the logits.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given or bool(os.environ.get("LACAL_DEBUG"))
+    asked = os.environ.get("LACAL_DEBUG", "").strip().lower()
+    debug = "--debug" in given or asked not in ("", "0", "false", "f", "no", "n", "off")
     code = run(given, debug)
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
@@ -79,18 +91,19 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        with remark():
+            error.show()
         return error.exit_code
     except LacalError as error:
         if debug:
             raise
-        _say(f"Error: {error}")
+        say(f"Error: {error}")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        _say("Interrupted; nothing was written.")
+        say("Interrupted; outputs are whole or absent.")
         return 128 + signal.SIGINT
     except Stopped as stop:
-        _say(f"Stopped by {signal.Signals(stop.number).name}; nothing was written.")
+        say(f"Stopped by {signal.Signals(stop.number).name}; outputs are whole or absent.")
         return 128 + stop.number
     except (BrokenPipeError, SystemExit):
         # The reader of our output has seen enough, which click and rich turn into SystemExit; point
@@ -98,15 +111,30 @@ def run(arguments: list[str], debug: bool = False) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError:
-        _say("Error: out of memory; close other programs or use a machine with more.")
+        say("Error: out of memory; close other programs or use a machine with more.")
         return RUN_FAILED
     except OSError as error:
         if debug:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        _say(f"Error: {place}{error.strerror or error}; the run could not go on.")
+        if place and error.errno in BAD_PATH:
+            say(f"Error: {place}{error.strerror or error}; name another path.")
+            return BAD_INPUT
+        say(f"Error: {place}{error.strerror or error}; the run could not go on.")
         return RUN_FAILED
     return 0
+
+
+def _prepare_streams() -> None:
+    """Output that can always be written: no character that the locale lacks stops a run."""
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    if sys.stdout is None:
+        say("Error: stdout is closed, so there is no place for the result; send it to a file.")
+        raise SystemExit(RUN_FAILED)
 
 
 @contextlib.contextmanager
@@ -127,8 +155,3 @@ def _signals_as_exceptions() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _say(text: str) -> None:
-    with contextlib.suppress(OSError):
-        click.echo(text, err=True)

@@ -139,7 +139,10 @@ def source_options_of(given: dict[str, Any]) -> "SourceOptions":
 
 
 def counts_of(given: dict[str, Any]) -> "Counts | None":
-    """The counts file, or None where none is given."""
+    """The counts file, or None where none is given; a zero rule misspelt is refused either way."""
+    from lacal.prior import ZeroCount
+
+    ZeroCount.parse(given["zero_count"])
     if given["counts"] is None:
         return None
     from lacal.counts import read_counts
@@ -151,11 +154,30 @@ def counts_of(given: dict[str, Any]) -> "Counts | None":
 
 def refuse_beside_calibration(*names: str) -> None:
     """Refuse options that a calibration file already decides, if they were typed."""
+    for name in names:
+        refuse_typed(name, because=f"--calibration brings its own {name}")
+
+
+def refuse_head_without_weight_norm(given: dict[str, Any]) -> None:
+    """Refuse a head that no method would look at, if it was typed."""
+    if given["method"] != "weight-norm":
+        refuse_typed("head", "bias", because=f"--method {given['method']} uses no head")
+
+
+def refuse_typed(*names: str, because: str) -> None:
+    """Refuse options that have no say here, if they were typed."""
     ctx = click.get_current_context()
     for name in names:
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"--calibration brings its own {name}; leave {option} out")
+            raise UsageError(f"{because}; leave --{name.replace('_', '-')} out")
+
+
+def inputs_of(source: Path, given: dict[str, Any]) -> tuple[Path, ...]:
+    """Every file a command reads, none of which its output may replace."""
+    names = ("calibration", "counts", "head", "labels")
+    config = click.get_current_context().find_root().params.get("config")
+    others = [*(given.get(name) for name in names), config]
+    return (source, *(Path(one) for one in others if one is not None))
 
 
 def prior_of(

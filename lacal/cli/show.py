@@ -1,6 +1,8 @@
 """The result on stdout, talk on stderr, progress bars on stderr and on terminals only."""
 
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -29,8 +31,8 @@ def show_text(blocks: Iterable[Any]) -> None:
 
 
 def show_json(value: dict[str, Any]) -> None:
-    """One JSON object, full precision; NaN cannot occur in it."""
-    click.echo(json.dumps(value, allow_nan=False, ensure_ascii=False))
+    """One JSON object, full precision, in ASCII whatever the locale; NaN cannot occur."""
+    click.echo(json.dumps(value, allow_nan=False))
 
 
 def warn(warnings: Iterable[str]) -> None:
@@ -41,7 +43,17 @@ def warn(warnings: Iterable[str]) -> None:
 
 def say(text: str) -> None:
     """A remark on stderr."""
-    click.echo(text, err=True)
+    with remark():
+        click.echo(text, err=True)
+
+
+@contextlib.contextmanager
+def remark() -> Iterator[None]:
+    """A stderr that is full or gone loses the remark, not the result: it is pointed away."""
+    try:
+        yield
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 class WithProgress:
@@ -56,7 +68,7 @@ class WithProgress:
 
     def batches(self) -> "Iterator[Batch]":
         """The source's batches, counted."""
-        if not sys.stderr.isatty():
+        if sys.stderr is None or not sys.stderr.isatty():
             yield from self._source.batches()
             return
         from rich.console import Console

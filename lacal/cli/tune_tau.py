@@ -11,7 +11,9 @@ from lacal.cli.options import (
     counts_of,
     counts_options,
     format_options,
+    inputs_of,
     method_options,
+    refuse_head_without_weight_norm,
     required_prior_of,
     source_options,
     source_options_of,
@@ -77,7 +79,8 @@ def command(val: Path, **given: Any) -> None:
 
     output = given["output"]
     if output is not None:
-        check_target(output, force=given["force"], inputs=_inputs(val, given))
+        check_target(output, force=given["force"], inputs=inputs_of(val, given))
+    refuse_head_without_weight_norm(given)
     name = given["method"]
     if name == "weight-norm" and given["head"] is None:
         raise UsageError("weight-norm needs the classifier's head; give --head FILE")
@@ -100,15 +103,10 @@ def command(val: Path, **given: Any) -> None:
         scores=options.scores or "logits",
     )
     if output is not None:
-        calibration_file.write(found.calibration, output)
+        calibration_file.write(found.calibration, output, force=given["force"])
         say(f"wrote {output}")
     warn(of_tuning(found))
     if given["json"] or given["format"] == "json":
         show_json(numbers.tuning(found, source, prior.groups()))
     else:
         show_text(text.tuning(found, source, prior.groups()))
-
-
-def _inputs(val: Path, given: dict[str, Any]) -> tuple[Path, ...]:
-    others = (given["counts"], given["head"], given["labels"])
-    return (val, *(one for one in others if one is not None))

@@ -31,6 +31,7 @@ def adjust(
     columns: PredictionColumns,
     *,
     allow_tuned_rows: bool = False,
+    force: bool = True,
 ) -> Adjusted:
     """Apply a calibration to every row and write the predictions, whole or not at all.
 
@@ -40,6 +41,7 @@ def adjust(
         path: The Parquet file to write.
         columns: Which optional columns to write.
         allow_tuned_rows: Score the rows that tau was tuned on all the same.
+        force: Replace a file that is there.
 
     Raises:
         DataError: A row cannot be scored; nothing is written.
@@ -47,7 +49,8 @@ def adjust(
     """
     scorer = Scorer(source, calibration, allow_tuned_rows)
     names = calibration.class_names or source.class_names
-    with predictions_writer(path, columns, source, tuple(names) if names else None) as writer:
+    known = tuple(names) if names else None
+    with predictions_writer(path, columns, source, known, force=force) as writer:
         for scored in scorer.batches():
             writer.write(scored)
     return Adjusted(path, calibration, scorer.totals)

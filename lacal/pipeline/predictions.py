@@ -34,13 +34,18 @@ class PredictionColumns:
 
 @contextlib.contextmanager
 def predictions_writer(
-    path: Path, columns: PredictionColumns, source: Source, class_names: tuple[str, ...] | None
+    path: Path,
+    columns: PredictionColumns,
+    source: Source,
+    class_names: tuple[str, ...] | None,
+    *,
+    force: bool = True,
 ) -> "Iterator[PredictionsWriter]":
     """A writer whose file appears when the block ends well."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with writing(path) as file:
+    with writing(path, replace=force) as file:
         layout = _Layout(columns, source.classes, class_names)
         writer = PredictionsWriter(layout, None, file, pq, pa)
         try:
