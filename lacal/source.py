@@ -30,8 +30,8 @@ from lacal.labels import LabelReader
 from lacal.names import check_distinct
 from lacal.scores import ScoreDoor
 
-# Elements of one batch: 8 MB of float32, small beside the cache's wishes and memory's bound.
-BATCH_ELEMENTS = 1 << 21
+# Elements of one batch: 16 MB of float32, small beside the cache's wishes and memory's bound.
+BATCH_ELEMENTS = 1 << 22
 
 
 class Source(Protocol):
@@ -72,7 +72,7 @@ class SourceOptions:
         id_key: Field of the ids.
         scores: "logits", "log-probs" or "probs"; None is logits with a check that they look like it.
         ignore_label: Label value of rows without a label.
-        rows_per_batch: Rows of one batch; None for about 8 MB.
+        rows_per_batch: Rows of one batch; None for about 16 MB.
     """
 
     labels: Path | None = None
