@@ -5,7 +5,6 @@ own formula), construct. Floats are written in their shortest exact form, so a f
 again is the same file. Version 1 is the first.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from lacal.atomic import writing
 from lacal.calibration import LARGEST_TAU, VERSION, Calibration, TunedOn
 from lacal.errors import CalibrationError, LacalError
 from lacal.fingerprint import SKETCH
-from lacal.formats.text import read_text
+from lacal.formats.text import read_text, strict_json
 from lacal.methods import BIAS_RULES, METHODS
 from lacal.names import near_miss, shown
 from lacal.scores import SCORE_KINDS
@@ -54,8 +53,8 @@ def read(path: Path) -> Calibration:
 def _check_kind(text: str, path: Path) -> None:
     """Format and version first, so that a newer file is not blamed for its unknown fields."""
     try:
-        raw = json.loads(text, object_pairs_hook=_without_twins, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        raw = strict_json(text)
+    except ValueError as error:
         raise CalibrationError(
             f"{path}: is not JSON that can be read ({str(error)[:80]})"
         ) from error
@@ -142,17 +141,6 @@ def _is_error(value: float) -> bool:
 
 def _is_hash(text: str) -> bool:
     return len(text) == 16 and all(one in "0123456789abcdef" for one in text)
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = dict(pairs)
-    if len(keys) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return keys
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def _plain_reason(error: Exception) -> str:

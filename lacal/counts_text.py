@@ -5,7 +5,6 @@ They are small, so the standard library reads them: a command on an .npz and a .
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from lacal.class_counts import Counts, in_class_order
 from lacal.errors import DataError
-from lacal.formats.text import read_text
+from lacal.formats.text import read_text, strict_json
 from lacal.names import shown
 
 COUNT_FIELDS = ("class_counts", "train_counts", "counts", "count")
@@ -25,10 +24,8 @@ MOST_CLASSES = 10_000_000
 def json_counts(path: Path) -> Counts:
     """A list in class order, an object {class: count}, or `class_counts` beside `class_names`."""
     try:
-        value = json.loads(
-            read_text(path), object_pairs_hook=_without_twins, parse_constant=_no_constant
-        )
-    except (ValueError, RecursionError) as error:
+        value = strict_json(read_text(path))
+    except ValueError as error:
         raise DataError(f"{path}: is not JSON that can be read ({str(error)[:80]})") from error
     if isinstance(value, dict) and isinstance(value.get("class_counts"), dict):
         value = value["class_counts"]
@@ -56,17 +53,6 @@ def _json_numbers(values: list[Any], path: Path) -> NDArray[np.float64]:
                 f"{path}: the count of class {at} is {shown(str(value)[:80])}, expected a whole number"
             )
     return np.array(values, np.float64)
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = dict(pairs)
-    if len(keys) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return keys
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a count")
 
 
 def list_file_counts(path: Path) -> Counts | None:

@@ -4,12 +4,12 @@ Bootstrap. Each row's deviation from its class mean gets a standard normal multi
 the error curve is exactly Gaussian around the curve, with the covariance that the rows show within their
 classes over n_y - 1 (Gaussian multiplier bootstrap, van der Vaart & Wellner 1996, 2.9; resampling n_y
 rows would understate the variance by a third at three rows a class). All draws then come from one root
-of a (t, t) matrix, whatever the number of rows. Resampling rows covers alike, at thirty times the cost for 24,000 rows.
+of a (t, t) matrix, whatever the number of rows.
 
 The interval of the gain is for the POPULATION gain of the tau that was picked. The in-sample gain is
 too good by the picking; each draw measures by how much, as (gain of the draw's tau on the draw) minus
 (gain of the same tau on the full sample). The interval is the in-sample gain, less the mean of that, plus
-or minus t standard deviations of it. Plain quantiles of the draws cover 88 % at three rows a class;
+or minus t standard deviations of it. Plain quantiles of the draws cover too little at few rows a class;
 three things mend it:
 
 - Student's t with Satterthwaite's degrees of freedom, for variances taken from few rows (1946, Biometrics

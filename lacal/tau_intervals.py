@@ -78,7 +78,11 @@ def intervals(logits: Logits, labels: Labels, family: Family) -> Intervals:
 @cache
 def _pool() -> ThreadPoolExecutor:
     """NumPy lets go of the interpreter inside a tile, so threads use every core."""
-    return ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="tau")
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux tells which cores this process may use
+        cores = os.cpu_count() or 1
+    return ThreadPoolExecutor(cores, thread_name_prefix="tau")
 
 
 def _fill_tile(

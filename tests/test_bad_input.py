@@ -340,7 +340,7 @@ TABLE: dict[str, tuple[Spoil, str]] = {
         "count 4 is no whole number",
     ),
     "count NaN": (counts_of("c.csv", COUNT_OF_GNU.format("nan")), "count 4 is not finite"),
-    "count NaN in JSON": (counts_of("c.json", "[1, 2, 3, 4, NaN]"), "NaN is not a count"),
+    "count NaN in JSON": (counts_of("c.json", "[1, 2, 3, 4, NaN]"), "NaN is no number of JSON"),
     "count of text": (counts_of("c.csv", COUNT_OF_GNU.format("six")), "line 6: the count is 'six'"),
     "keys sorted as text": (counts_of("c.json", TEXT_KEYS), "numbers sorted as text"),
     "class named twice": (

@@ -107,7 +107,7 @@ def test_one_to_k_in_text_order_is_refused(tmp_path: Path) -> None:
         ("c.json", "[5, 3", "is not JSON"),
         ("c.json", "[" * 100_000, "is not JSON"),
         ("c.json", '{"a": 1, "a": 2}', "a key occurs twice"),
-        ("c.json", "[1, NaN]", "NaN is not a count"),
+        ("c.json", "[1, NaN]", "NaN is no number of JSON"),
         ("c.json", "[1, 1e999]", "count of class 1 is 'inf'"),
         ("c.json", '[1, "2"]', "count of class 1 is '2'"),
         ("c.json", "[1, true]", "count of class 1 is 'True'"),

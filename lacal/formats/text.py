@@ -1,7 +1,9 @@
 """Small text files (JSON, list files) read whole, after the same look at their first bytes."""
 
 import codecs
+import json
 from pathlib import Path
+from typing import Any, NoReturn
 
 from lacal.errors import DataError
 from lacal.formats.shown import place
@@ -33,3 +35,26 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise DataError(f"{place(path)}: holds NUL characters, expected text")
     return text
+
+
+def strict_json(text: str) -> Any:
+    """What the JSON says, refusing what JSON does not allow and Python would let pass.
+
+    Raises:
+        ValueError: It cannot be read, nests too deep, repeats a key, or holds NaN or Infinity.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise ValueError("it nests too deep") from error
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return keys
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
