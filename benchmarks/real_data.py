@@ -17,11 +17,11 @@ from lacal import pipeline
 from lacal.class_counts import Counts
 from lacal.counts import read_counts
 from lacal.head import read_head
+from lacal.logits_source import LogitsSource, SourceOptions, open_source
 from lacal.methods import BIAS_RULES, METHODS, ClassStatistics
 from lacal.metrics import Rate
 from lacal.pipeline.tune_tau import Search
-from lacal.search_grid import parse_grid
-from lacal.source import LogitsSource, SourceOptions, open_source
+from lacal.tau.grid import parse_grid
 
 SAMPLE = Path(__file__).parent.parent / "sample_data" / "langid"
 DRAWS = 1000

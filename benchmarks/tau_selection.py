@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.methods import METHODS, Family
-from lacal.resampling import Sample, bootstrap
-from lacal.selection import RULES, Lattice
-from lacal.tau_intervals import intervals
-from lacal.tau_path import TauPath
+from lacal.tau.intervals import intervals
+from lacal.tau.path import TauPath
+from lacal.tau.resampling import Sample, bootstrap
+from lacal.tau.selection import RULES, Lattice
 
 KINDS = ("calibrated", "over-confident", "under-confident", "head-biased", "noisy", "estimated")
 CLASSES = (10, 30, 100, 200)

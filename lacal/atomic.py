@@ -82,7 +82,7 @@ def writing(path: Path, *, replace: bool = True) -> Iterator[BufferedWriter]:
         RunError: The disk is full or fails; the previous file, if any, is untouched.
     """
     target = _resolved(path)
-    _sweep(target)
+    sweep(target)
     temporary = _temporary(target)
     try:
         try:
@@ -93,7 +93,7 @@ def writing(path: Path, *, replace: bool = True) -> Iterator[BufferedWriter]:
             temporary.chmod(_mode(target))
             if replace or not _linked(temporary, target, path):
                 temporary.replace(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         except OSError as error:
             raise RunError(
                 f"{path}: could not be written ({_reason(error)}); nothing was changed, free some "
@@ -157,8 +157,9 @@ def _host() -> str:
     return f"{zlib.crc32(os.uname().nodename.encode(errors='replace')):08x}"
 
 
-def _sweep(target: Path) -> None:
+def sweep(path: Path) -> None:
     """Remove temporaries of this target whose process, of this host, is gone."""
+    target = _resolved(path)
     start = re.escape(f".{target.name[:_STEM]}.{_host()}-")
     pattern = re.compile(start + r"(\d+)-[0-9a-f]{8}\.lacal-tmp")
     with contextlib.suppress(OSError):
@@ -174,6 +175,10 @@ def _alive(pid: int) -> bool:
         return False
     except (PermissionError, OverflowError):
         return True
+    with contextlib.suppress(OSError, IndexError):
+        # A zombie is dead, though nobody has asked how it ended: usual in containers without an init.
+        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        return state not in "ZX"
     return True
 
 
@@ -186,7 +191,8 @@ def _mode(target: Path) -> int:
     return 0o666 & ~mask
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make renames within a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

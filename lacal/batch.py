@@ -19,6 +19,21 @@ NO_LABEL = -1
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceBatch:
+    """Consecutive rows of a source whose logits stay where a model made them; not checked yet.
+
+    Attributes:
+        logits: (n, k) torch.Tensor of floats, on its device; work on it may still be under way.
+        labels: (n,) in 0..k-1, `NO_LABEL` where the row has none; None where the source has none.
+        start: Number of the first row in the whole source, from 0.
+    """
+
+    logits: Any
+    labels: Labels | None
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Consecutive rows of a source, already checked: native byte order, C order, finite.
 

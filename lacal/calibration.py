@@ -3,7 +3,7 @@
 The record alone; `lacal.calibration_file` reads and writes it.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -90,6 +90,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         offset: (k,) of the adjustment; null for a class that is never predicted.
         tuned_on: The validation rows, or null where tau was given.
         versions: Libraries that took part.
+        inference: How the logits were made, where lacal ran the model; else null.
     """
 
     format: Literal["lacal-calibration"]
@@ -109,6 +110,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     offset: list[float | None]
     tuned_on: TunedOn | None
     versions: dict[str, str]
+    inference: dict[str, Any] | None = None
 
     @property
     def adjustment(self) -> Adjustment:
@@ -158,6 +160,7 @@ def calibration_of(
     select: str,
     scores: str,
     tuned_on: TunedOn | None,
+    inference: dict[str, Any] | None = None,
 ) -> Calibration:
     """Put together what a tau of a method says about these classes."""
     adjustment = METHODS[method].adjustment(statistics, tau)
@@ -180,6 +183,7 @@ def calibration_of(
         offset=[None if value == -np.inf else value for value in adjustment.offset.tolist()],
         tuned_on=tuned_on,
         versions={"numpy": np.__version__},
+        inference=inference,
     )
 
 

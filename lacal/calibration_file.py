@@ -20,7 +20,7 @@ from lacal.formats.text import read_text, strict_json
 from lacal.methods import BIAS_RULES, METHODS
 from lacal.names import near_miss, shown
 from lacal.scores import SCORE_KINDS
-from lacal.selection import RULES
+from lacal.tau.selection import RULES
 
 FORMAT = "lacal-calibration"
 
@@ -28,7 +28,12 @@ FORMAT = "lacal-calibration"
 def write(calibration: Calibration, path: Path, *, force: bool = True) -> None:
     """Write the file, whole or not at all; `force` replaces one that is there."""
     with writing(path, replace=force) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(calibration), indent=1) + b"\n")
+        file.write(encoded(calibration))
+
+
+def encoded(calibration: Calibration) -> bytes:
+    """The file's bytes."""
+    return msgspec.json.format(msgspec.json.encode(calibration), indent=1) + b"\n"
 
 
 def read(path: Path) -> Calibration:

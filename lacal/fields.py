@@ -138,7 +138,7 @@ def refuse_adjusted(place: str, one: Field) -> None:
     """Refuse what `lacal adjust` wrote: adjusting twice over-corrects."""
     if one.name.startswith(ADJUSTED_PREFIX):
         raise DataError(
-            f"{place}: {shown(one.name)} is what lacal adjust wrote: it is adjusted already, and adjusting "
+            f"{place}: {shown(one.name)} is what lacal wrote after an adjustment: it is adjusted already, and adjusting "
             "twice over-corrects; give the original logits, or say --force-adjust"
         )
 

@@ -17,24 +17,29 @@ from lacal.batch import Batch, Logits
 
 SKETCH = 256
 _COLUMNS = 32
-_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, as in Fibonacci hashing
+ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, as in Fibonacci hashing
 
 Hashes = NDArray[np.uint64]
 
 
+def hashed_columns(classes: int) -> tuple[NDArray[np.int64], Hashes]:
+    """The classes that a row's hash looks at, ascending, and the odd multiplier of each."""
+    columns = np.unique(
+        np.linspace(0, classes - 1, min(classes, _COLUMNS)).round().astype(np.int64)
+    )
+    return columns, ODD * (2 * np.arange(columns.size, dtype=np.uint64) + np.uint64(1))
+
+
 def row_hashes(logits: Logits) -> Hashes:
     """(n,) one 64-bit hash per row; the same for the same values in float32 or float64."""
-    k = logits.shape[1]
-    columns = np.unique(np.linspace(0, k - 1, min(k, _COLUMNS)).round().astype(np.int64))
+    columns, multipliers = hashed_columns(logits.shape[1])
     with np.errstate(over="ignore"):
         values = logits[:, columns].astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
     bits = np.ascontiguousarray(values).view(np.uint32).astype(np.uint64)
     # Each column gets its own odd multiplier; mixing before and after the sum keeps rows apart.
-    mixed = (bits + np.uint64(1)) * (
-        _ODD * (2 * np.arange(columns.size, dtype=np.uint64) + np.uint64(1))
-    )
+    mixed = (bits + np.uint64(1)) * multipliers
     mixed ^= mixed >> np.uint64(29)
-    hashes: Hashes = (mixed * _ODD).sum(axis=1, dtype=np.uint64) * _ODD
+    hashes: Hashes = (mixed * ODD).sum(axis=1, dtype=np.uint64) * ODD
     return hashes ^ (hashes >> np.uint64(32))
 
 
@@ -62,20 +67,21 @@ class RowSketch:
 
     def update(self, batch: Batch) -> None:
         """Add the rows of a batch."""
-        self._add(batch.logits.shape[0], row_hashes(batch.logits))
+        self.add(row_hashes(batch.logits))
+
+    def add(self, hashes: Hashes) -> None:
+        """Add rows (n,) by their `row_hashes`."""
+        self.rows += hashes.size
+        self.digest = (self.digest + int(hashes.sum(dtype=np.uint64))) % 2**64
+        if self.smallest.size == SKETCH:
+            hashes = hashes[hashes <= self.smallest[-1]]
+        self._keep(hashes, np.ones(hashes.size, np.int64))
 
     def merge(self, other: "RowSketch") -> None:
         """Add another part's rows."""
         self.rows += other.rows
         self.digest = (self.digest + other.digest) % 2**64
         self._keep(other.smallest, other.times)
-
-    def _add(self, rows: int, hashes: Hashes) -> None:
-        self.rows += rows
-        self.digest = (self.digest + int(hashes.sum(dtype=np.uint64))) % 2**64
-        if self.smallest.size == SKETCH:
-            hashes = hashes[hashes <= self.smallest[-1]]
-        self._keep(hashes, np.ones(hashes.size, np.int64))
 
     def _keep(self, hashes: Hashes, times: NDArray[np.int64]) -> None:
         both = np.concatenate([self.smallest, hashes])

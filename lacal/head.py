@@ -1,7 +1,8 @@
 """The classifier's head from a file: what weight normalisation needs of the model.
 
 A field `weight` or `W` (or ending in `.weight`) of shape (k, d), with an optional `bias` or `b` (k,); or
-norms alone: a field `weight_norms` or `norms`, or the only array of the file, of shape (k,).
+norms alone: a field `weight_norms` or `norms`, or the only array of the file, of shape (k,). Or a model, whose
+last linear layer is looked for.
 """
 
 from dataclasses import dataclass
@@ -12,19 +13,28 @@ import numpy as np
 from lacal.batch import PerClass
 from lacal.errors import DataError
 from lacal.formats import Table, open_table
+from lacal.models import ModelOptions, model_head, model_kind
 from lacal.names import agree, shown
 
 WEIGHT_FIELDS = ("weight", "w")
 BIAS_FIELDS = ("bias", "b")
 NORM_FIELDS = ("weight_norms", "norms")
+DEFAULT_OPTIONS = ModelOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Norms (k,) of the weight's rows, and the bias (k,) or None for a head without one."""
+    """The classifier's last layer.
+
+    Attributes:
+        weight_norms: (k,) L2 norms of the weight's rows.
+        bias: (k,), or None for a head without one.
+        found: What it was found as, for the user.
+    """
 
     weight_norms: PerClass
     bias: PerClass | None
+    found: str
 
 
 def read_head(
@@ -33,23 +43,64 @@ def read_head(
     classes: int,
     class_names: tuple[str, ...] | None = None,
     logits_place: str = "the logits",
+    options: ModelOptions = DEFAULT_OPTIONS,
 ) -> Head:
-    """Read and check a head against the number and the names of the classes."""
+    """Read and check a head against the number and the names of the classes.
+
+    Args:
+        path: A file of arrays, or a model.
+        classes: Number of classes, k.
+        class_names: Their names, where known.
+        logits_place: Where those come from, for messages.
+        options: Which output of a model, and whether its code may run.
+    """
+    if path.is_file() and model_kind(path) is not None:
+        return _model_head(path, classes, options)
     table = open_table(path)
     agree(class_names, logits_place, table.class_names, str(path))
     norms_field = _find(table, NORM_FIELDS, 1)
     if norms_field is None and len(table.fields) == 1:
         (only,) = table.fields.values()
         norms_field = only.name if len(only.shape) == 1 else None
-    bias_field = _find(table, BIAS_FIELDS, 1)
-    bias = None if bias_field is None else _per_class(table, bias_field, classes)
     if norms_field is not None:
-        return Head(_positive(_per_class(table, norms_field, classes), path), bias)
+        bias, found = _bias(table, norms_field, classes)
+        return Head(_positive(_per_class(table, norms_field, classes), path), bias, found)
     weight_field = _weight_field(table, classes)
+    bias, found = _bias(table, weight_field, classes)
     weight = table.read(weight_field).astype(np.float64)
     if not np.isfinite(weight).all():
         raise DataError(f"{path}: {shown(weight_field)} holds NaN or infinity")
-    return Head(_positive(np.linalg.norm(weight, axis=1), path), bias)
+    return Head(_positive(np.linalg.norm(weight, axis=1), path), bias, found)
+
+
+def _bias(table: Table, beside: str, classes: int) -> tuple[PerClass | None, str]:
+    """The bias of the layer whose weight or norms were taken, where it has one; and both in words."""
+    if beside.endswith(".weight"):  # of a layer with a name, as in a state dict
+        partner = beside.removesuffix("weight") + "bias"
+        found = partner if partner in table.fields else None
+    else:
+        found = _find(table, BIAS_FIELDS, 1)
+    others = [one for one in table.fields if one.lower().endswith(".bias")]
+    if found is None and not beside.endswith(".weight") and others:
+        raise DataError(
+            f"{table.path}: which of {', '.join(map(shown, others[:8]))} is the bias of {shown(beside)}? give "
+            "a file with one `weight` and one `bias`"
+        )
+    if found is None:
+        return None, f"{shown(beside)}, no bias"
+    return _per_class(table, found, classes), f"{shown(beside)} with bias {shown(found)}"
+
+
+def _model_head(path: Path, classes: int, options: ModelOptions) -> Head:
+    head = model_head(path, options)
+    if head.weight.shape[0] != classes:
+        raise DataError(
+            f"{path}: its last layer is {head.found}, of {head.weight.shape[0]} classes, expected {classes}; "
+            "give the head with --head FILE"
+        )
+    if not np.isfinite(head.weight).all():
+        raise DataError(f"{path}: the weight of {head.found} holds NaN or infinity")
+    return Head(_positive(np.linalg.norm(head.weight, axis=1), path), head.bias, head.found)
 
 
 def _find(table: Table, usual: tuple[str, ...], dimensions: int) -> str | None:

@@ -138,7 +138,7 @@ class LabelReader:
                 if self.numbers and not by_name_only
                 else f"one of the {self.classes} class names, which are numbers themselves"
                 if self.numbers
-                else f"a class number 0..{self.classes - 1} (no class names are known)"
+                else f"a class number 0..{self.classes - 1} (no class names are known; they come with named counts, --counts, or with the model)"
             )
             raise DataError(f"{self.place}: row {row} is {shown(text)}, expected {known}.{hint}")
         value = int(text) if len(digits) < 19 else 2**62

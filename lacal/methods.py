@@ -1,7 +1,7 @@
 """The post-hoc methods: pure functions (class statistics, tau) -> Adjustment, and their table.
 
 A new method is one function and one row of `METHODS`. Beside the adjustment each row states the
-family of score lines it moves along, from which `lacal.tau_path` builds the exact error curve.
+family of score lines it moves along, from which `lacal.tau.path` builds the exact error curve.
 """
 
 from collections.abc import Callable

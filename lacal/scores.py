@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import Logits
-from lacal.errors import DataError
+from lacal.errors import DataError, LacalError
 
 SCORE_KINDS = ("logits", "log-probs", "probs")
 SUM_TOLERANCE = 0.01  # bfloat16 probabilities of 1,000 classes sum to 1 within 0.0065
@@ -29,19 +29,21 @@ class ScoreDoor:
         scores: One of `SCORE_KINDS`, or None: logits, unless they look like something else.
         stored: The type in the file's own words.
         shift_blind: Whether a constant added to a row changes nothing in what follows.
+        fault: What NaN and infinity are: the file's fault, or the run's where a model gave them.
     """
 
     place: str
     scores: str | None
     stored: str
     shift_blind: bool
+    fault: type[LacalError] = DataError
 
     def check(self, block: NDArray[Any], start: int) -> Logits:
         """(n, k) float32 or float64, finite, as logits.
 
         Raises:
-            DataError: NaN or infinity, probabilities not declared, log-probabilities for a method
-                that is not blind to row shifts; the row is named.
+            DataError: NaN or infinity (or `fault`), probabilities not declared, log-probabilities for a
+                method that is not blind to row shifts; the row is named.
         """
         logits = _as_float(block)
         self._check_finite(logits, start)
@@ -67,7 +69,7 @@ class ScoreDoor:
         hint = "mend the model or drop the row"
         if np.isinf(logits[row, column]) and ("16" in self.stored or "half" in self.stored):
             hint = f"the file stores {self.stored}, which overflows above 65504; save float32"
-        raise DataError(
+        raise self.fault(
             f"{self.place}: row {start + row}, class {column} is {value}{others}; expected finite "
             f"logits; {hint}"
         )

@@ -1,37 +1,16 @@
-"""The door: from the named fields of a file to checked Batches of logits, labels and ids.
+"""A source: something that yields the same Batches of logits, labels and ids again and again.
 
-Which field plays which part is decided in `lacal.fields`. Nothing is guessed from the values: numbers are logits unless the user says otherwise, and numbers that look like probabilities
-stop the run (`lacal.scores`).
+`lacal.logits_source` makes one of a file, `lacal.model_source` one of a model and its inputs.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-import numpy as np
 from numpy.typing import NDArray
 
-from lacal.batch import Batch, Ids, Labels
-from lacal.errors import DataError, UsageError
-from lacal.fields import (
-    ID_NAMES,
-    LABEL_NAMES,
-    check_id_field,
-    field_named,
-    logits_fields,
-    own_names,
-    refuse_adjusted,
-    width,
-)
-from lacal.formats import Field, Table, open_table
-from lacal.ids import IdCheck
-from lacal.labels import LabelReader
-from lacal.names import check_distinct
+from lacal.batch import Batch, DeviceBatch, Logits
+from lacal.errors import UsageError
 from lacal.scores import ScoreDoor
-
-# Elements of one batch: 16 MB of float32, small beside the cache's wishes and memory's bound.
-BATCH_ELEMENTS = 1 << 22
 
 
 class Source(Protocol):
@@ -57,162 +36,62 @@ class Source(Protocol):
     def labelled(self) -> bool:
         """Whether rows carry labels."""
 
+    @property
+    def stored(self) -> str:
+        """The type the numbers had where they came from."""
+
+    @property
+    def inference(self) -> dict[str, Any] | None:
+        """How a model made the logits, where lacal ran it: JSON values."""
+
     def batches(self) -> Iterator[Batch]:
         """All rows in order; a batch is valid until the next is drawn."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceOptions:
-    """What the user said about a source.
+class DeviceSource(Source, Protocol):
+    """A source whose logits a model makes with torch, on a device where they may stay."""
 
-    Attributes:
-        labels: File of labels, where they are apart from the logits.
-        logits_key: Field of the logits; None for the rules above.
-        label_key: Field of the labels.
-        id_key: Field of the ids.
-        scores: "logits", "log-probs" or "probs"; None is logits with a check that they look like it.
-        ignore_label: Label value of rows without a label.
-        rows_per_batch: Rows of one batch; None for about 16 MB.
+    @property
+    def door(self) -> ScoreDoor:
+        """What the scores must pass."""
+
+    @property
+    def on_device(self) -> bool:
+        """Whether that device is another than the host; where not, `batches` serves better."""
+
+    def device_batches(self) -> Iterator[DeviceBatch]:
+        """All rows in order, unchecked."""
+
+    def checked(self, scores: NDArray[Any], start: int) -> Logits:
+        """Suspicious scores (n, k), fetched from the device: as logits, or what `batches` raises."""
+
+
+class Restartable(Source, Protocol):
+    """A source that can start at any row where a batch of an earlier pass ended."""
+
+    batch_size: int
+    """Rows of the next batch; may shrink on the way."""
+
+    def batches(self, start: int = 0) -> Iterator[Batch]:
+        """All rows from `start` on, in order; a batch is valid until the next is drawn."""
+
+    def plan(self) -> dict[str, Any]:
+        """Everything that decides the logits, as JSON values: a run goes on under an equal plan only."""
+
+    @property
+    def inference(self) -> dict[str, Any]:
+        """How the logits are made, as JSON values: stored with them, the same after a run that went on."""
+
+
+def device_source(source: Source) -> DeviceSource | None:
+    """The source as one to be looked at on its device; None where its rows must come to the host.
+
+    Scores declared to be probabilities do: the door makes logits of them.
     """
-
-    labels: Path | None = None
-    logits_key: str | None = None
-    label_key: str | None = None
-    id_key: str | None = None
-    scores: str | None = None
-    ignore_label: int | None = None
-    rows_per_batch: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogitsSource:
-    """A logits file. Open one with `open_source`.
-
-    Attributes:
-        table: The opened file.
-        logits_fields: The one field (n, k), or the k fields (n,) of one column a class.
-        class_names: Names that came with the file.
-        id_field: Field of the ids.
-        label_reader: Where labels come from, or None.
-        door: What becomes of the numbers.
-        rows_per_batch: Rows of one batch.
-    """
-
-    table: Table
-    logits_fields: tuple[Field, ...]
-    class_names: tuple[str, ...] | None
-    id_field: str | None
-    label_reader: LabelReader | None
-    door: ScoreDoor
-    rows_per_batch: int
-
-    @property
-    def place(self) -> str:
-        """The file as the user named it."""
-        return str(self.table.path)
-
-    @property
-    def classes(self) -> int:
-        """Number of classes, k."""
-        return width(self.logits_fields)
-
-    @property
-    def rows(self) -> int | None:
-        """Number of rows, where the file says so before it is read."""
-        return self.logits_fields[0].shape[0]
-
-    @property
-    def stored(self) -> str:
-        """The type of the logits in the file's own words."""
-        return self.logits_fields[0].stored
-
-    @property
-    def labelled(self) -> bool:
-        """Whether rows carry labels."""
-        return self.label_reader is not None
-
-    def batches(self) -> Iterator[Batch]:
-        """All rows in order, checked."""
-        inline = self.label_reader.inline if self.label_reader else None
-        names = [one.name for one in self.logits_fields]
-        names += [name for name in (inline, self.id_field) if name is not None]
-        count, start, distinct = len(self.logits_fields), 0, IdCheck(self.place)
-        for columns in self.table.blocks(names, self.rows_per_batch):
-            logits = self.door.check(_stacked(columns[:count]), start)
-            ids: Ids | None = columns[-1] if self.id_field is not None else None
-            if ids is not None:
-                distinct.update(ids)
-            labels: Labels | None = None
-            if self.label_reader is not None:
-                raw = columns[count] if inline is not None else None
-                labels = self.label_reader.labels(raw, start, logits.shape[0])
-            yield Batch(logits, labels, ids, start)
-            start += logits.shape[0]
-        if not start:
-            raise DataError(f"{self.place}: holds no rows; expected at least one")
-        if self.label_reader is not None:
-            self.label_reader.check_end(start, self.place)
-        distinct.finish()
-
-
-def open_source(
-    path: Path,
-    options: SourceOptions,
-    *,
-    class_names: tuple[str, ...] | None = None,
-    shift_blind: bool = True,
-    allow_adjusted: bool = False,
-) -> LogitsSource:
-    """Open a logits file (or folder or glob of parts) and decide which field is what.
-
-    Args:
-        path: .npy, .npz, .parquet, .arrow, .feather, .csv, .safetensors, .pt, or parts.
-        options: What the user said.
-        class_names: Names known from elsewhere (counts, calibration), to read text labels with.
-        shift_blind: Whether what follows ignores a constant added to a row; if not, log-probabilities
-            are refused.
-        allow_adjusted: Take logits that `lacal adjust` wrote, which are adjusted already.
-    """
-    table = open_table(path)
-    place = str(path)
-    label_field = None
-    if options.labels is None:
-        label_field = field_named(table, options.label_key, LABEL_NAMES, "--label-key")
-    id_field = field_named(table, options.id_key, ID_NAMES, "--id-key")
-    if id_field is not None:
-        check_id_field(table, id_field)
-    # A label column beside the logits is no class, also where the labels come from elsewhere.
-    beside = label_field or field_named(table, None, LABEL_NAMES, "--label-key")
-    chosen = logits_fields(table, options.logits_key, {beside, id_field} - {None})
-    if not allow_adjusted:
-        refuse_adjusted(place, chosen[0])
-    classes = width(chosen)
-    names = own_names(table, chosen)
-    if names is not None and len(names) != classes:
-        raise DataError(
-            f"{place}: has {len(names)} class names and {classes} logits a row; they must pair up"
-        )
-    if names is not None:
-        check_distinct(names, place)
-    rows = chosen[0].shape[0]
-    reader = None
-    if options.labels is not None or label_field is not None:
-        reader = LabelReader.open(
-            table if options.labels is None else open_table(options.labels),
-            label_field if options.labels is None else options.label_key,
-            classes=classes,
-            class_names=names or class_names,
-            ignore=options.ignore_label,
-            apart=options.labels is not None,
-        )
-        reader.check_length(rows, place)
-    door = ScoreDoor(place, options.scores, chosen[0].stored, shift_blind)
-    rows_per_batch = options.rows_per_batch or max(1, BATCH_ELEMENTS // classes)
-    return LogitsSource(table, chosen, names, id_field, reader, door, rows_per_batch)
-
-
-def _stacked(columns: tuple[NDArray[Any], ...]) -> NDArray[Any]:
-    return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+    if not getattr(source, "on_device", False):
+        return None
+    made = cast(DeviceSource, source)
+    return made if made.door.scores in (None, "logits") else None
 
 
 def require_labels(source: Source) -> None:

@@ -16,7 +16,7 @@ from lacal.cli.commands import COMMANDS, command_named
 from lacal.cli.options import METHOD_NAMES
 from lacal.methods import BIAS_RULES, METHODS
 from lacal.scores import SCORE_KINDS
-from lacal.selection import RULES
+from lacal.tau.selection import RULES
 from tests.small_world import json_of, lacal, refusal
 
 ROOT = Path(package.__file__).parent
@@ -84,7 +84,7 @@ def test_the_choices_are_those_of_the_tables() -> None:
         (["tune-tau", "x", "--grid", "0:nan:1"], "expected finite numbers"),
         (["tune-tau", "x", "--grid", "0:100:1"], "expected taus between -40 and 40"),
         (["tune-tau", "x", "--grid", "0:1:1e-9"], "points, expected at most"),
-        (["adjust", "x"], "Missing option '-o' / '--output'"),
+        (["adjust", "x"], "Missing option '-o' / '--out'"),
         (["adjust", "x", "-o", "p.parquet"], "say what to apply"),
         (["adjust", "x", "-o", "p.parquet", "--tau", "1", "--calibration", "y"], "say what to apply"),
         (["adjust", "x", "-o", "p.parquet", "--calibration", "y", "--counts", "z"], "leave --counts"),
@@ -151,7 +151,9 @@ def test_paths_and_hyphens_in_a_file(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    text = "[adjust]\ncounts = 'counts.csv'\ntau = 1\noutput = 'p.parquet'\ntop-k = 2\nformat = 'json'\n"
+    text = (
+        "[adjust]\ncounts = 'counts.csv'\ntau = 1\nout = 'p.parquet'\ntop-k = 2\nformat = 'json'\n"
+    )
     (folder / "own.toml").write_text(text)
     assert lacal("--config", "own.toml", "adjust", "test.npz") == 0
     assert json.loads(capfd.readouterr().out)["output"] == "p.parquet"
@@ -291,11 +293,8 @@ def floor(module: str) -> int:
     parts = module.split(".")
     if module in ("lacal", "lacal.errors"):
         return 0
-    if len(parts) == 2:
-        return (
-            5 if parts[1] in ("cli", "__main__") else {"report": 4, "pipeline": 3}.get(parts[1], 2)
-        )
-    return {"formats": 1, "pipeline": 3, "report": 4, "cli": 5}[parts[1]]
+    floors = {"formats": 1, "pipeline": 3, "report": 4, "cli": 5, "__main__": 5}
+    return floors.get(parts[1], 2)
 
 
 def module_of(path: Path) -> str:
@@ -323,8 +322,8 @@ def imports_of(tree: ast.AST, *, inside_functions: bool) -> set[str]:
 
 MODULES = {module_of(path) for path in FILES}
 TREES = {module_of(path): ast.parse(path.read_text()) for path in FILES}
-ARITHMETIC = ("adjustment", "methods", "metrics", "tau_intervals", "tau_path", "strata", "selection",
-              "resampling", "fingerprint", "prior")  # fmt: skip
+ARITHMETIC = ("adjustment", "methods", "metrics", "tau.intervals", "tau.path", "tau.strata",
+              "tau.selection", "tau.resampling", "fingerprint", "prior", "ranks")  # fmt: skip
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

@@ -79,3 +79,22 @@ def test_class_names_in_the_head_must_agree(tmp_path: Path) -> None:
     path = saved(tmp_path, weight=WEIGHT, class_names=np.array(list("abdc")))
     with pytest.raises(DataError, match="in another order"):
         read_head(path, classes=4, class_names=("a", "b", "c", "d"))
+
+
+def test_the_bias_of_the_layer_that_was_taken(tmp_path: Path) -> None:
+    """A state dict holds many layers; the bias is that of the head's weight, not of any."""
+    random = np.random.default_rng(0)
+    state = {
+        "0.weight": random.standard_normal((8, 5)),
+        "0.bias": random.standard_normal(8),
+        "3.weight": random.standard_normal((4, 8)),
+        "3.bias": random.standard_normal(4),
+    }
+    save_file(state, tmp_path / "state.safetensors")
+    head = read_head(tmp_path / "state.safetensors", classes=4)
+    assert head.bias is not None
+    np.testing.assert_array_equal(head.bias, state["3.bias"])
+    assert head.found == "'3.weight' with bias '3.bias'"
+    del state["3.bias"]
+    save_file(state, tmp_path / "state.safetensors")
+    assert read_head(tmp_path / "state.safetensors", classes=4).found == "'3.weight', no bias"

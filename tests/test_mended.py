@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lacal.methods import METHODS
-from lacal.resampling import Sample
-from lacal.selection import Lattice
-from lacal.tau_path import TauPath
+from lacal.tau.path import TauPath
+from lacal.tau.resampling import Sample
+from lacal.tau.selection import Lattice
 from tests.small_world import COUNTS, json_of, lacal, refusal, world
 
 

@@ -41,8 +41,9 @@ def test_every_command_runs_in_the_order_of_the_page(
 
 
 def test_the_python_block_runs(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    tune = next(line for line in commands() if "-o calibration.json" in line)
-    assert run(shlex.split(tune)[1:]) == 0
+    for output in ("-o calibration.json", "-o fashion_test.parquet"):
+        line = next(line for line in commands() if output in line)
+        assert run(shlex.split(line)[1:]) == 0
     capfd.readouterr()
     blocks = [block for kind, block in BLOCKS if kind == "python"]
     assert blocks
@@ -56,25 +57,47 @@ def test_every_command_has_a_section() -> None:
         assert f"\n## lacal {name}\n" in README
 
 
+def rows_of(table: str) -> list[tuple[str, ...]]:
+    """Name, before and after of each row of errors."""
+    return re.findall(
+        r"\| \**(balanced|many|medium|few)[^|]*\| \**([^|*]+?)\** \| \**([^|*]+?)\** \|", table
+    )
+
+
+def check_table(table: str, shown: str) -> None:
+    rows = rows_of(table)
+    assert rows
+    for name, before, after in rows:
+        lines = [line for line in shown.splitlines() if line.strip().startswith(name)]
+        assert any(before in line and after in line for line in lines), (name, lines)
+
+
+def shown_by(line: str, capfd: pytest.CaptureFixture[str]) -> str:
+    assert run(shlex.split(line)[1:]) == 0
+    return capfd.readouterr().out
+
+
 def test_the_first_table_is_what_the_demo_shows(
     checkout: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    first_screen = README.partition("make test")[0]
     tune, adjust = commands()[1:3]
-    assert run(shlex.split(tune)[1:]) == 0
-    capfd.readouterr()
-    assert run(shlex.split(adjust)[1:]) == 0
-    shown = capfd.readouterr().out
-    rows = re.findall(
-        r"\| \**(balanced|many|medium|few)[^|]*\| \**([^|*]+?)\** \| \**([^|*]+?)\** \|", README
-    )
-    assert len(rows) == 4
+    shown_by(tune, capfd)
+    shown = shown_by(adjust, capfd)
+    assert len(rows_of(first_screen)) == 4
+    check_table(first_screen, shown)
     answer = re.search(r"gain of ([\d.]+) points, 95 % interval ([\d.]+) to ([\d.]+)", README)
     assert answer is not None
     value, low, high = answer.groups()
     assert f"gain +{value} points, 95 % interval +{low} to +{high}" in shown
-    for name, before, after in rows:
-        line = next(
-            line for line in shown.splitlines() if line.strip().startswith(name) and "±" in line
-        )
-        assert before in line, (name, line)
-        assert after in line, (name, line)
+
+
+def test_the_table_of_the_model_is_what_its_commands_show(
+    checkout: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    section = README.partition("## From the model itself")[2].partition("\n## ")[0]
+    tune, evaluate = (
+        line for line in section.splitlines() if "fashion.json" in line and "export" not in line
+    )
+    shown_by(tune, capfd)
+    check_table(section, shown_by(evaluate, capfd))

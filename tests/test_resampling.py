@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from lacal.methods import METHODS, ClassStatistics
-from lacal.resampling import (
+from lacal.tau.intervals import intervals
+from lacal.tau.path import TauPath
+from lacal.tau.resampling import (
     Bootstrap,
     Sample,
     bootstrap,
     class_mean_standard_error,
     cross_fit,
 )
-from lacal.selection import RULES, Lattice, Rule
-from lacal.strata import Strata, student_quantile
-from lacal.tau_intervals import intervals
-from lacal.tau_path import TauPath
+from lacal.tau.selection import RULES, Lattice, Rule
+from lacal.tau.strata import Strata, student_quantile
 from tests.test_selection import gaussian_world, random_path, slow_standard_error
 
 METHOD = replace(METHODS["logit-adjustment"], bandwidth=0.2)

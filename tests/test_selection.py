@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lacal.methods import METHODS, Family
-from lacal.resampling import Sample
-from lacal.selection import RULES, Lattice, Picker, Rule, Spans, paired_standard_error
-from lacal.tau_intervals import intervals
-from lacal.tau_path import TauPath
+from lacal.tau.intervals import intervals
+from lacal.tau.path import TauPath
+from lacal.tau.resampling import Sample
+from lacal.tau.selection import RULES, Lattice, Picker, Rule, Spans, paired_standard_error
 
 METHOD = replace(METHODS["logit-adjustment"], bandwidth=0.2)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from numpy.typing import NDArray
 
 from lacal.methods import Family
-from lacal.tau_intervals import intervals
+from lacal.tau.intervals import intervals
 from tests.tau_problems import KINDS, SHAPES, TAUS, Problem, apart_from, problem_of, problems
 
 
@@ -44,14 +44,14 @@ def test_tau_zero_is_the_plain_argmax_with_its_ties(problem: Problem) -> None:
 def test_rows_over_many_tiles(
     kind: tuple[str, str], shape: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lacal.tau_intervals.TILE", 3000)
+    monkeypatch.setattr("lacal.tau.intervals.TILE", 3000)
     for masked in (0, 2):
         problem = problem_of(5, 300, 60, kind=kind, shape=shape, masked=masked)
         check_against_argmax(problem, np.array([-1.0, 0.1, 0.7, 1.0, 3.3]))
 
 
 def test_more_classes_than_a_tile_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lacal.tau_intervals.TILE", 50)
+    monkeypatch.setattr("lacal.tau.intervals.TILE", 50)
     check_against_argmax(problem_of(5, 30, 60), np.array([-1.0, 0.1, 1.0, 3.3]))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lacal.batch import NO_LABEL, Batch
 from lacal.errors import DataError
-from lacal.tau_path import MIN_PLATEAU, TauPath, TauPathAccumulator
+from lacal.tau.path import MIN_PLATEAU, TauPath, TauPathAccumulator
 from tests.tau_problems import TAUS, Problem, apart_from, problem_of, problems
 
 FIELDS = ("labels", "owner", "low", "high")

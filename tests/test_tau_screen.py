@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from lacal.methods import Family
 from lacal.prior import LabelPrior
-from lacal.tau_intervals import intervals
-from lacal.tau_screen import SMALLEST_GAP, Screen
+from lacal.tau.intervals import intervals
+from lacal.tau.screen import SMALLEST_GAP, Screen
 from tests.tau_problems import SHAPES, logits_of
 
 

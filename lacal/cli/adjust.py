@@ -1,10 +1,14 @@
-"""`lacal adjust`: adjusted predictions of a logits file."""
+"""`lacal adjust`: adjusted predictions of a logits file, or of a model over its inputs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lacal.cli.model_options import (
+    source_of,
+    takes_model,
+)
 from lacal.cli.options import (
     FILE,
     OneOf,
@@ -17,24 +21,24 @@ from lacal.cli.options import (
     refuse_head_without_weight_norm,
     required_prior_of,
     source_options,
-    source_options_of,
     statistics_of,
 )
+from lacal.cli.sections import Sectioned
 from lacal.errors import UsageError
 
 if TYPE_CHECKING:
     from lacal.calibration import Calibration
     from lacal.class_counts import Counts
-    from lacal.source import LogitsSource
+    from lacal.source import Source
 
 
-@click.command("adjust", short_help="Write adjusted predictions of a logits file.")
+@click.command("adjust", cls=Sectioned, short_help="Write adjusted predictions of a logits file.")
 @click.argument("source", type=FILE)
 @click.option("--calibration", type=FILE, help="File written by tune-tau.")
 @click.option("--tau", type=float, help="Use this tau, with --counts, instead of a calibration.")
 @counts_options
 @method_options
-@click.option("-o", "--output", type=FILE, required=True, help="Predictions to write (.parquet).")
+@click.option("-o", "--out", type=FILE, required=True, help="Predictions to write (.parquet).")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--top-k", type=click.IntRange(0), default=0, help="Also list the K best classes.")
 @click.option(
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--force-adjust", is_flag=True, help="Adjust logits that are adjusted already.")
 @source_options
 @format_options("text", "json")
+@takes_model
 def command(source: Path, **given: Any) -> None:
     """Apply a calibration (or --counts and --tau) to SOURCE and write one row an example.
 
@@ -58,10 +63,9 @@ def command(source: Path, **given: Any) -> None:
     from lacal.cli.show import WithProgress, show_json, show_text, warn
     from lacal.pipeline.predictions import PredictionColumns
     from lacal.report import numbers, text
-    from lacal.report.warnings import of_gain
-    from lacal.source import open_source
+    from lacal.report.warnings import of_gain, of_other_logits
 
-    output: Path = given["output"]
+    output: Path = given["out"]
     if output.suffix.lower() not in (".parquet", ".pq"):
         raise UsageError(f"{output}: predictions are written as Parquet; name a .parquet file")
     check_target(output, force=given["force"], inputs=inputs_of(source, given))
@@ -70,15 +74,16 @@ def command(source: Path, **given: Any) -> None:
     method = loaded.method if loaded else given["method"]
     counts = counts_of(given)
     names = loaded.prior.class_names if loaded else counts.names if counts else None
-    opened = open_source(
+    opened = source_of(
         source,
-        source_options_of(given),
+        given,
         class_names=names,
         shift_blind=method == "logit-adjustment",
         allow_adjusted=given["force_adjust"],
     )
-    recipe = loaded or _given_tau(given, counts, opened)
+    recipe = loaded or _given_tau(given, counts, opened, source)
     recipe.check_fits(opened.classes, opened.class_names, opened.place)
+    warn(of_other_logits(recipe, opened.inference))
     top_k = given["top_k"]
     if top_k > opened.classes:
         raise UsageError(f"--top-k: got {top_k}, expected at most {opened.classes}, the classes")
@@ -110,7 +115,7 @@ def _check_one_recipe(given: dict[str, Any]) -> None:
 
 
 def _given_tau(
-    given: dict[str, Any], counts: "Counts | None", source: "LogitsSource"
+    given: dict[str, Any], counts: "Counts | None", source: "Source", path: Path
 ) -> "Calibration":
     """A calibration made of the tau on the command line, tuned on nothing."""
     from lacal.calibration import LARGEST_TAU, calibration_of
@@ -122,7 +127,7 @@ def _given_tau(
         given["method"],
         given["tau"],
         prior,
-        statistics_of(given, prior, source),
+        statistics_of(given, prior, source, path),
         select="given",
         scores=given["scores"] or "logits",
         tuned_on=None,

@@ -4,7 +4,7 @@ import importlib
 
 import click
 
-COMMANDS = ("inspect", "tune-tau", "adjust", "evaluate")
+COMMANDS = ("inspect", "infer", "tune-tau", "adjust", "evaluate", "export")
 
 
 class Commands(click.Group):

@@ -1,6 +1,7 @@
 """Option values from a TOML file: --config FILE, or [tool.lacal] of ./pyproject.toml.
 
-Precedence: command line, then LACAL_* environment, then this, then defaults.
+Precedence: command line, then LACAL_* environment, then this, then defaults. The table [preprocessing] holds
+for every command that runs a model, unless the command's own table says otherwise.
 """
 
 import tomllib
@@ -11,6 +12,7 @@ from lacal.cli.commands import COMMANDS, command_named
 from lacal.errors import UsageError
 
 PROJECT = Path("pyproject.toml")
+SHARED = "preprocessing"
 
 
 def defaults(config: str | None) -> dict[str, Any]:
@@ -42,43 +44,65 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _tables(content: Any, place: str) -> dict[str, Any]:
+    from lacal.cli.model_options import PREPROCESSING
     from lacal.names import near_miss, shown
 
     if not isinstance(content, dict):
         raise UsageError(f"{place}: expected a table for each command")
+    known = (*COMMANDS, SHARED)
     for name, options in content.items():
-        if name not in COMMANDS:
+        if name not in known:
             raise UsageError(
                 f"{place}: {shown(name)} is no command; expected tables named after one of "
-                f"{', '.join(COMMANDS)}.{near_miss(name, COMMANDS)}"
+                f"{', '.join(known)}.{near_miss(name, known)}"
             )
         if not isinstance(options, dict):
             raise UsageError(f"{place}: {shown(name)} must be a table of options")
-    return {name: _options(name, options, place) for name, options in content.items()}
+    tables = {
+        name: _options(name, options, place) for name, options in content.items() if name != SHARED
+    }
+    if SHARED in content:
+        for name in COMMANDS:
+            shared = _options(name, content[SHARED], place, only=PREPROCESSING)
+            tables[name] = {**shared, **tables.get(name, {})}
+    return tables
 
 
-def _options(command: str, options: dict[str, Any], place: str) -> dict[str, Any]:
+def _options(
+    command: str, options: dict[str, Any], place: str, only: tuple[str, ...] | None = None
+) -> dict[str, Any]:
     """The options by parameter name; a misspelt one would be passed over in silence."""
     from lacal.names import near_miss, shown
 
-    known = {param.name: param for param in command_named(command).params if param.name}
+    params = {param.name: param for param in command_named(command).params if param.name}
+    known = tuple(params) if only is None else only
     values: dict[str, Any] = {}
     for key, value in options.items():
         name = key.replace("-", "_")
         if name not in known:
-            raise UsageError(
-                f"{place}: {shown(name)} is no option of {command}.{near_miss(name, tuple(known))}"
-            )
+            kind = f"option of {command}" if only is None else "preprocessing option"
+            raise UsageError(f"{place}: {shown(name)} is no {kind}.{near_miss(name, known)}")
         if name in values:
             raise UsageError(
                 f"{place}: option {shown(key)} of {command} is given in two spellings; leave one out"
             )
-        if not isinstance(value, str | int | float):
-            raise UsageError(
-                f"{place}: option {shown(key)} of {command} is a {type(value).__name__}; expected "
-                "text, a number, true or false"
-            )
-        # As text, so that a value is judged as one typed on the command line would be.
-        flag = isinstance(value, bool) and getattr(known[name], "is_flag", False)
-        values[name] = value if flag else str(value)
+        values[name] = _value(value, params[name], f"{place}: option {shown(key)} of {command}")
     return values
+
+
+def _value(value: Any, param: Any, where: str) -> Any:
+    """As text, so that a value is judged as one typed on the command line would be."""
+    from lacal.cli.model_options import PREPROCESSING
+
+    multiple = getattr(param, "multiple", False)
+    listed = multiple or param.name in PREPROCESSING
+    values = value if listed and isinstance(value, list) else [value]
+    for one in values:
+        if not isinstance(one, str | int | float):
+            raise UsageError(
+                f"{where} is a {type(one).__name__}; expected text, a number, true or false"
+            )
+    if isinstance(value, bool) and getattr(param, "is_flag", False):
+        return value
+    texts = [str(one) for one in values]
+    return texts if multiple else ",".join(texts)

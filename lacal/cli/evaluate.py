@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lacal.cli.model_options import (
+    model_without_inputs,
+    runs_model,
+    source_of,
+    takes_model,
+)
 from lacal.cli.options import (
     FILE,
     counts_of,
@@ -14,9 +20,9 @@ from lacal.cli.options import (
     refuse_beside_calibration,
     refuse_typed,
     source_options,
-    source_options_of,
 )
-from lacal.errors import UsageError
+from lacal.cli.sections import Sectioned
+from lacal.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from lacal.calibration import Calibration
@@ -25,15 +31,20 @@ if TYPE_CHECKING:
     from lacal.prior import LabelPrior
 
 
-@click.command("evaluate", short_help="Balanced, micro, group and class errors, with uncertainty.")
+@click.command(
+    "evaluate",
+    cls=Sectioned,
+    short_help="Balanced, micro, group and class errors, with uncertainty.",
+)
 @click.argument("source", type=FILE)
 @click.option("--calibration", type=FILE, help="Adjust the logits with this.")
 @counts_options
 @click.option("--allow-tuned-rows", is_flag=True, help="Score the rows that tau was tuned on.")
 @source_options
 @format_options("text", "json")
+@takes_model
 def command(source: Path, **given: Any) -> None:
-    """Measure the errors of SOURCE: labelled logits, or a predictions file with labels.
+    """Measure the errors of SOURCE: labelled logits, a predictions file with labels, or a model.
 
     Groups (many, medium, few) need the training counts, from --counts or --calibration.
 
@@ -43,35 +54,44 @@ def command(source: Path, **given: Any) -> None:
     """
     from lacal import calibration_file
     from lacal.cli.show import show_json, show_text, warn
-    from lacal.formats import open_table
     from lacal.pipeline.evaluate import is_predictions
     from lacal.report import numbers, text
-    from lacal.report.warnings import of_gain
+    from lacal.report.warnings import of_gain, of_other_logits
 
     loaded = calibration_file.read(given["calibration"]) if given["calibration"] else None
     if loaded is not None:
         refuse_beside_calibration("counts", "zero_count")
-    table = open_table(source)
-    score = _predictions if is_predictions(table) else _logits
-    found, prior = score(table, loaded, given)
-    warn(of_gain(found.gain))
+    table = None if runs_model(given) else _opened(source)
+    if table is not None and is_predictions(table):
+        found, prior = _predictions(table, loaded, given)
+    else:
+        found, prior = _logits(source, loaded, given)
+    warn([*of_other_logits(loaded, found.inference), *of_gain(found.gain)])
     if given["json"] or given["format"] == "json":
         show_json(numbers.evaluation(found, str(source), loaded, prior))
     else:
         show_text(text.evaluation(found, str(source), prior))
 
 
+def _opened(path: Path) -> "Table":
+    from lacal.formats import open_table
+
+    try:
+        return open_table(path)
+    except DataError as error:
+        raise model_without_inputs(path) or error from error
+
+
 def _logits(
-    table: "Table", loaded: "Calibration | None", given: dict[str, Any]
+    path: Path, loaded: "Calibration | None", given: dict[str, Any]
 ) -> "tuple[Evaluation, LabelPrior | None]":
     from lacal import pipeline
     from lacal.cli.show import WithProgress
-    from lacal.source import open_source
 
     counts = counts_of(given)
-    source = open_source(
-        table.path,
-        source_options_of(given),
+    source = source_of(
+        path,
+        given,
         class_names=loaded.prior.class_names if loaded else counts.names if counts else None,
         shift_blind=loaded is None or loaded.method == "logit-adjustment",
         allow_adjusted=loaded is None,

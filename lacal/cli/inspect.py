@@ -1,10 +1,14 @@
-"""`lacal inspect`: what a logits file holds, and what looks wrong with it."""
+"""`lacal inspect`: what a logits file holds or a model gives, and what looks wrong with it."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
+from lacal.cli.model_options import (
+    source_of,
+    takes_model,
+)
 from lacal.cli.options import (
     FILE,
     counts_of,
@@ -12,15 +16,18 @@ from lacal.cli.options import (
     format_options,
     prior_of,
     source_options,
-    source_options_of,
 )
+from lacal.cli.sections import Sectioned
 
 
-@click.command("inspect", short_help="Show what a logits file holds and what looks wrong.")
+@click.command(
+    "inspect", cls=Sectioned, short_help="Show what a logits file holds and what looks wrong."
+)
 @click.argument("source", type=FILE)
 @counts_options
 @source_options
 @format_options("text", "json")
+@takes_model
 def command(source: Path, **given: Any) -> None:
     """Show shape, type, classes, label support and training counts of SOURCE, and what looks wrong.
 
@@ -31,11 +38,10 @@ def command(source: Path, **given: Any) -> None:
     from lacal import pipeline
     from lacal.cli.show import WithProgress, show_json, show_text
     from lacal.report import numbers, text
-    from lacal.source import open_source
 
     counts = counts_of(given)
     names = counts.names if counts else None
-    opened = open_source(source, source_options_of(given), class_names=names)
+    opened = source_of(source, given, class_names=names)
     prior = prior_of(given, counts, opened)
     seen = pipeline.inspect(WithProgress(opened), prior)
     if given["json"] or given["format"] == "json":

@@ -22,6 +22,7 @@ from lacal import __version__
 from lacal.cli.commands import Commands
 from lacal.cli.config import defaults
 from lacal.cli.show import remark, say
+from lacal.cli.supervised import ChildStopped, in_child
 from lacal.errors import LacalError
 
 BAD_INPUT = 2
@@ -65,7 +66,6 @@ def lacal(ctx: click.Context, config: str | None, debug: bool) -> None:
     lacal adjust test.npz --calibration calibration.json -o predictions.parquet
     """
     ctx.default_map = defaults(config)
-    ctx.obj = {"debug": debug}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -76,20 +76,27 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     given = list(sys.argv[1:] if arguments is None else arguments)
     asked = os.environ.get("LACAL_DEBUG", "").strip().lower()
     debug = "--debug" in given or asked not in ("", "0", "false", "f", "no", "n", "off")
-    code = run(given, debug)
+    code = run(given, debug, supervise=hasattr(os, "fork"))
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
+    if in_child():
+        os._exit(code)  # a native runtime that was stopped midway may abort in its own clean-up
     raise SystemExit(code)
 
 
-def run(arguments: list[str], debug: bool = False) -> int:
-    """The exit code of a command line; errors become one line on stderr."""
+def run(arguments: list[str], debug: bool = False, *, supervise: bool = False) -> int:
+    """The exit code of a command line; errors become one line on stderr.
+
+    Args:
+        arguments: Without the program's name.
+        debug: Let errors through, with their tracebacks.
+        supervise: Run models in a child process; forks, so only for a process without threads.
+    """
     try:
         with _signals_as_exceptions():
-            lacal.main(arguments, prog_name="lacal", standalone_mode=False)
+            settings = {"supervise": supervise}
+            code = lacal.main(arguments, prog_name="lacal", standalone_mode=False, obj=settings)
             sys.stdout.flush()
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
     except click.ClickException as error:
         with remark():
             error.show()
@@ -102,6 +109,8 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except (click.Abort, KeyboardInterrupt):
         say("Interrupted; outputs are whole or absent.")
         return 128 + signal.SIGINT
+    except ChildStopped:
+        return 128 + signal.SIGINT  # whatever the signal was, the parent ends with its number
     except Stopped as stop:
         say(f"Stopped by {signal.Signals(stop.number).name}; outputs are whole or absent.")
         return 128 + stop.number
@@ -113,6 +122,14 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except MemoryError:
         say("Error: out of memory; close other programs or use a machine with more.")
         return RUN_FAILED
+    except ImportError as error:
+        if debug:
+            raise
+        say(
+            f"Error: a library could not be loaded ({str(error)[:120]}); memory may be short, or the "
+            "installation broken."
+        )
+        return RUN_FAILED
     except OSError as error:
         if debug:
             raise
@@ -122,7 +139,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
             return BAD_INPUT
         say(f"Error: {place}{error.strerror or error}; the run could not go on.")
         return RUN_FAILED
-    return 0
+    return code or 0  # a command's own, from `ctx.exit`
 
 
 def _prepare_streams() -> None:

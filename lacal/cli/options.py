@@ -15,9 +15,10 @@ from lacal.errors import UsageError
 
 if TYPE_CHECKING:
     from lacal.class_counts import Counts
+    from lacal.logits_source import SourceOptions
     from lacal.methods import ClassStatistics
     from lacal.prior import LabelPrior
-    from lacal.source import LogitsSource, SourceOptions
+    from lacal.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -132,7 +133,7 @@ def format_options(*formats: str) -> Callable[[F], F]:
 
 def source_options_of(given: dict[str, Any]) -> "SourceOptions":
     """The source options among a command's parameters."""
-    from lacal.source import SourceOptions
+    from lacal.logits_source import SourceOptions
 
     names = ("labels", "logits_key", "label_key", "id_key", "scores", "ignore_label")
     return SourceOptions(**{name: given[name] for name in names})
@@ -174,14 +175,26 @@ def refuse_typed(*names: str, because: str) -> None:
 
 def inputs_of(source: Path, given: dict[str, Any]) -> tuple[Path, ...]:
     """Every file a command reads, none of which its output may replace."""
-    names = ("calibration", "counts", "head", "labels")
+    runs_model = given.get("inputs") is not None and source.is_file()
+    return model_inputs_of(source, given) if runs_model else (source, *_others(given))
+
+
+def model_inputs_of(model: Path, given: dict[str, Any]) -> tuple[Path, ...]:
+    """The same of a command that reads a model: its weights may lie in files of their own."""
+    from lacal.models import model_files
+
+    return (*model_files(model), *_others(given))
+
+
+def _others(given: dict[str, Any]) -> tuple[Path, ...]:
+    names = ("calibration", "counts", "head", "inputs", "labels")
     config = click.get_current_context().find_root().params.get("config")
     others = [*(given.get(name) for name in names), config]
-    return (source, *(Path(one) for one in others if one is not None))
+    return tuple(Path(one) for one in others if one is not None)
 
 
 def prior_of(
-    given: dict[str, Any], counts: "Counts | None", source: "LogitsSource"
+    given: dict[str, Any], counts: "Counts | None", source: "Source"
 ) -> "LabelPrior | None":
     """The training counts, checked against the source's classes."""
     if counts is None:
@@ -196,31 +209,44 @@ def prior_of(
     )
 
 
+def counts_needed() -> UsageError:
+    """What a command without counts is told that cannot do without."""
+    return UsageError(
+        "training counts are needed; give --counts FILE (a CSV of class,count, for example)"
+    )
+
+
 def required_prior_of(
-    given: dict[str, Any], counts: "Counts | None", source: "LogitsSource"
+    given: dict[str, Any], counts: "Counts | None", source: "Source"
 ) -> "LabelPrior":
     """The training counts of a command that cannot do without."""
     prior = prior_of(given, counts, source)
     if prior is None:
-        raise click.UsageError(
-            "training counts are needed; give --counts FILE (a CSV of class,count, for example)"
-        )
+        raise counts_needed()
     return prior
 
 
 def statistics_of(
-    given: dict[str, Any], prior: "LabelPrior", source: "LogitsSource"
+    given: dict[str, Any], prior: "LabelPrior", source: "Source", path: Path
 ) -> "ClassStatistics":
-    """What the method needs to know of the classes."""
+    """What the method needs to know of the classes; a model at `path` brings its own head."""
+    from lacal.cli.show import say
     from lacal.head import read_head
     from lacal.methods import ClassStatistics
+    from lacal.models import ModelOptions
+    from lacal.ranks import rank_correlation
 
-    if given["head"] is None:
+    of_model = given["method"] == "weight-norm" and given["inputs"] is not None
+    head_path = given["head"] or (path if of_model else None)
+    if head_path is None:
         return ClassStatistics(prior.log_prior, bias_rule=given["bias"])
     head = read_head(
-        given["head"],
+        head_path,
         classes=source.classes,
         class_names=prior.class_names,
         logits_place=source.place,
+        options=ModelOptions(output=given["output"], trust=given["trust_model"]),
     )
+    follow = rank_correlation(head.weight_norms, prior.class_counts)
+    say(f"head: {head.found}; rank correlation of its norms with the class counts {follow:.2f}")
     return ClassStatistics(prior.log_prior, head.weight_norms, head.bias, given["bias"])

@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from lacal.batch import Batch
-    from lacal.source import LogitsSource
+    from lacal.source import Source
 
 PLAIN_WIDTH = 100
 
@@ -57,19 +57,29 @@ def remark() -> Iterator[None]:
 
 
 class WithProgress:
-    """A source whose passes show a bar, where stderr is a terminal and the pass is long."""
+    """A source whose passes show a bar with rate and remaining time, where stderr is a terminal."""
 
-    def __init__(self, source: "LogitsSource") -> None:
-        """Wrap a source."""
+    def __init__(self, source: "Source", doing: str = "reading") -> None:
+        """Wrap a source; `doing` stands before the bar."""
         self._source = source
+        self._doing = doing
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
 
-    def batches(self) -> "Iterator[Batch]":
-        """The source's batches, counted."""
+    @property
+    def batch_size(self) -> int:
+        """Of a model's source, which a broken run may set again."""
+        return int(self._source.batch_size)  # type: ignore[attr-defined]
+
+    @batch_size.setter
+    def batch_size(self, rows: int) -> None:
+        self._source.batch_size = rows  # type: ignore[attr-defined]
+
+    def batches(self, *start: int) -> "Iterator[Batch]":
+        """The source's batches, counted; from a row on where the source can start there."""
         if sys.stderr is None or not sys.stderr.isatty():
-            yield from self._source.batches()
+            yield from self._source.batches(*start)
             return
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -78,11 +88,15 @@ class WithProgress:
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.completed:,.0f} rows"),
+            TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
         ) as bar:
-            task = bar.add_task("reading", total=self._source.rows)
-            for batch in self._source.batches():
+            task = bar.add_task(self._doing, total=self._source.rows, rate="")
+            bar.advance(task, sum(start))
+            for batch in self._source.batches(*start):
                 yield batch
-                bar.advance(task, batch.logits.shape[0])
+                speed = bar.tasks[task].speed
+                rate = f"{speed:,.0f} rows/s" if speed else ""
+                bar.update(task, advance=batch.logits.shape[0], rate=rate)

@@ -5,9 +5,15 @@ from typing import Any
 
 import click
 
+from lacal.cli.model_options import (
+    runs_model,
+    source_of,
+    takes_model,
+)
 from lacal.cli.options import (
     FILE,
     OneOf,
+    counts_needed,
     counts_of,
     counts_options,
     format_options,
@@ -16,13 +22,15 @@ from lacal.cli.options import (
     refuse_head_without_weight_norm,
     required_prior_of,
     source_options,
-    source_options_of,
     statistics_of,
 )
+from lacal.cli.sections import Sectioned
 from lacal.errors import UsageError
 
 
-@click.command("tune-tau", short_help="Search tau for balanced error on a validation split.")
+@click.command(
+    "tune-tau", cls=Sectioned, short_help="Search tau for balanced error on a validation split."
+)
 @click.argument("val", type=FILE)
 @counts_options
 @method_options
@@ -53,10 +61,11 @@ from lacal.errors import UsageError
     show_default=True,
     help="Of the draws and the folds.",
 )
-@click.option("-o", "--output", type=FILE, help="Calibration file to write (JSON).")
+@click.option("-o", "--out", type=FILE, help="Calibration file to write (JSON).")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @source_options
 @format_options("text", "json")
+@takes_model
 def command(val: Path, **given: Any) -> None:
     """Search the tau that minimises balanced error on VAL, a labelled validation split.
 
@@ -74,22 +83,22 @@ def command(val: Path, **given: Any) -> None:
     from lacal.pipeline.tune_tau import Search
     from lacal.report import numbers, text
     from lacal.report.warnings import of_tuning
-    from lacal.search_grid import parse_grid
-    from lacal.source import open_source
+    from lacal.tau.grid import parse_grid
 
-    output = given["output"]
+    output = given["out"]
     if output is not None:
         check_target(output, force=given["force"], inputs=inputs_of(val, given))
     refuse_head_without_weight_norm(given)
     name = given["method"]
-    if name == "weight-norm" and given["head"] is None:
+    if name == "weight-norm" and given["head"] is None and not runs_model(given):
         raise UsageError("weight-norm needs the classifier's head; give --head FILE")
     grid = parse_grid(given["grid"], METHODS[name])
-    options = source_options_of(given)
     counts = counts_of(given)
-    source = open_source(
+    if counts is None:
+        raise counts_needed()
+    source = source_of(
         val,
-        options,
+        given,
         class_names=counts.names if counts else None,
         shift_blind=name == "logit-adjustment",
     )
@@ -98,9 +107,9 @@ def command(val: Path, **given: Any) -> None:
     found = pipeline.tune_tau(
         WithProgress(source),
         prior,
-        statistics_of(given, prior, source),
+        statistics_of(given, prior, source, val),
         search,
-        scores=options.scores or "logits",
+        scores=given["scores"] or "logits",
     )
     if output is not None:
         calibration_file.write(found.calibration, output, force=given["force"])

@@ -5,7 +5,8 @@ and is the fastest, the defaults hold it all. IPC is read through a plain file, 
 used before `validate(full=True)` can kill the process.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from lacal.errors import DataError
 from lacal.formats.arrow_columns import described, is_plain_list, to_numpy, with_length
 from lacal.formats.arrow_faults import arrow_errors
-from lacal.formats.fields import chosen, gathered, names_from_json
+from lacal.formats.fields import chosen, gathered, names_from_json, refuse_unusable
 from lacal.formats.shown import place, printable
 from lacal.formats.table import Field
 
@@ -36,15 +37,24 @@ class ArrowTable:
     path: Path
     fields: dict[str, Field]
     _layout: Layout
-    _class_names: bytes | None
+    _metadata: Mapping[bytes, bytes]
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The schema metadata's `class_names`, a JSON list of strings, where there is one."""
-        return names_from_json(self.path, self._class_names)
+        """The schema metadata's `class_names`, a JSON list of strings; else Hugging Face's names."""
+        names = names_from_json(self.path, self._metadata.get(b"class_names"))
+        return _hugging_face_names(self._metadata.get(b"huggingface")) if names is None else names
+
+    @property
+    def inference(self) -> str | None:
+        """The schema metadata's `lacal.inference`."""
+        note = self._metadata.get(b"lacal.inference")
+        return None if note is None else note.decode(errors="replace")
 
     def read(self, name: str) -> NDArray[Any]:
-        """The whole column."""
+        """The whole column; encoded images come in blocks only."""
+        if name in self.fields:
+            refuse_unusable(self.path, self.fields[name])
         return gathered(
             self.path,
             (block for (block,) in self.blocks([name], WHOLE_READ_ROWS)),
@@ -82,8 +92,27 @@ def open_arrow(path: Path, layout: Layout) -> ArrowTable:
             for batch in islice(_batches(path, layout, usable, [], 1), 1):
                 for name in usable:
                     fields[name] = with_length(fields[name], batch.column(name))
-        metadata = schema.metadata or {}
-    return ArrowTable(path, fields, layout, metadata.get(b"class_names"))
+    return ArrowTable(path, fields, layout, schema.metadata or {})
+
+
+def _hugging_face_names(text: bytes | None) -> tuple[str, ...] | None:
+    """The names of the one ClassLabel, or of the one called `label`, in the `datasets` library's metadata.
+
+    The entry is another tool's: where it says nothing that can be used, no names are known.
+    """
+    try:
+        features = json.loads(text or b"{}")["info"]["features"]
+        labels = {
+            name: feature["names"]
+            for name, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    named = [labels[name] for name in labels if len(labels) == 1 or name in ("label", "labels")]
+    if len(named) != 1 or not isinstance(named[0], list) or not named[0]:
+        return None
+    return tuple(named[0]) if all(isinstance(name, str) for name in named[0]) else None
 
 
 def _schema(path: Path, layout: Layout) -> tuple[Any, int | None]:

@@ -1,4 +1,4 @@
-"""One Arrow column as a numpy array: plain numbers, lists of equal length, text.
+"""One Arrow column as a numpy array: plain numbers, lists of equal length, text, encoded images.
 
 Nulls and ragged lists are looked for before anything is flattened: `flatten` drops null rows without a
 word, and `values` ignores that an array is a slice.
@@ -18,6 +18,7 @@ from lacal.errors import DataError
 from lacal.formats.shown import place, printable
 from lacal.formats.table import Field, Kind
 
+DEPTH_LIMIT = 8  # of lists in lists
 TEXT_LIMIT = 4096  # characters in a cell; numpy stores every row as wide as the longest
 
 
@@ -28,14 +29,24 @@ def described(name: str, column: Any, rows: int | None) -> Field:
 
 
 def with_length(field: Field, column: Any) -> Field:
-    """The field of a plain list, its length taken from the column's first row."""
-    first = column[0].as_py() if len(column) else None
-    return field if first is None else replace(field, shape=(field.shape[0], len(first)))
+    """The field of a plain list, its lengths at every depth taken from the column's first row."""
+    sizes: list[int] = []
+    values = column[0].values if len(column) else None
+    while values is not None:
+        sizes.append(len(values))
+        deeper = len(sizes) < len(field.shape) - 1 and len(values)
+        values = values[0].values if deeper else None
+    unknown = field.shape[1 + len(sizes) :]
+    return replace(field, shape=(field.shape[0], *sizes, *unknown))
 
 
 def is_plain_list(column: Any) -> bool:
-    """Whether the type leaves the lists' length open."""
-    return bool(pa.types.is_list(column) or pa.types.is_large_list(column))
+    """Whether the type leaves the lists' length open, at whatever depth."""
+    while _is_list(column):
+        if not pa.types.is_fixed_size_list(column):
+            return True
+        column = column.value_type
+    return False
 
 
 def to_numpy(column: Any, field: Field, first_row: int, path: Path) -> NDArray[Any]:
@@ -47,18 +58,29 @@ def to_numpy(column: Any, field: Field, first_row: int, path: Path) -> NDArray[A
         )
     if field.kind == "text":
         return _text(column, first_row, where)
+    if field.kind == "image":
+        return _encoded(column, first_row, where)
     if len(field.shape) == 1:
         return _numbers(column)
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
     inner = tuple(size or 0 for size in field.shape[1:])
-    if is_plain_list(column.type):
-        _check_lengths(column, inner[0], first_row, where)
-    values = column.flatten()
-    if values.null_count:
-        row = first_row + _first_null(values) // math.prod(inner)
-        raise DataError(f"{where} holds an empty (null) value in row {row:,}; fill it")
-    return _numbers(values).reshape(len(column), *inner)
+    if isinstance(column, pa.ExtensionArray):
+        flat = _flattened(column.storage, (math.prod(inner),), first_row, where)
+    else:
+        flat = _flattened(column, inner, first_row, where)
+    return flat.reshape(len(column), *inner)
+
+
+def _flattened(column: Any, sizes: tuple[int, ...], first_row: int, where: str) -> NDArray[Any]:
+    """The values of lists, `sizes` long at each depth, one after the other."""
+    a_row = 1  # values that one row has at this depth
+    for size in sizes:
+        if not pa.types.is_fixed_size_list(column.type):
+            _check_lengths(column, size, a_row, first_row, where)
+        column, a_row = column.flatten(), a_row * size
+        if column.null_count:
+            row = first_row + _first_null(column) // a_row
+            raise DataError(f"{where} holds an empty (null) value in row {row:,}; fill it")
+    return _numbers(column)
 
 
 def _layout(column: Any) -> tuple[Kind, tuple[int | None, ...]]:
@@ -68,11 +90,37 @@ def _layout(column: Any) -> tuple[Kind, tuple[int | None, ...]]:
         return ("other" if turned else _number_kind(column.value_type)), tuple(column.shape)
     if types.is_dictionary(column):
         return ("text" if _is_text(column.value_type) else "other"), ()
-    if types.is_fixed_size_list(column):
-        return _number_kind(column.value_type), (column.list_size,)
-    if is_plain_list(column):
-        return _number_kind(column.value_type), (None,)
+    if _is_binary(column) or _holds_images(column):
+        return "image", ()
+    if _is_list(column):
+        return _list_layout(column)
     return ("text" if _is_text(column) else _number_kind(column)), ()
+
+
+def _list_layout(column: Any) -> tuple[Kind, tuple[int | None, ...]]:
+    sizes: list[int | None] = []
+    while _is_list(column) and len(sizes) < DEPTH_LIMIT:
+        sizes.append(column.list_size if pa.types.is_fixed_size_list(column) else None)
+        column = column.value_type
+    return _number_kind(column), tuple(sizes)
+
+
+def _is_list(column: Any) -> bool:
+    types = pa.types
+    return bool(
+        types.is_list(column) or types.is_large_list(column) or types.is_fixed_size_list(column)
+    )
+
+
+def _is_binary(column: Any) -> bool:
+    return bool(pa.types.is_binary(column) or pa.types.is_large_binary(column))
+
+
+def _holds_images(column: Any) -> bool:
+    """Whether this is Hugging Face's struct of an image: its bytes, and the path they came from."""
+    if not pa.types.is_struct(column) or {one.name for one in column} != {"bytes", "path"}:
+        return False
+    return _is_binary(column.field("bytes").type)
 
 
 def _number_kind(column: Any) -> Kind:
@@ -96,15 +144,30 @@ def _first_null(column: Any) -> int:
     return int(np.flatnonzero(_numbers(column.is_null()))[0])
 
 
-def _check_lengths(column: Any, expected: int, first_row: int, where: str) -> None:
+def _check_lengths(column: Any, expected: int, a_row: int, first_row: int, where: str) -> None:
     lengths = _numbers(pc.list_value_length(column))
     ragged = np.flatnonzero(lengths != expected)
     if len(ragged):
-        row = int(ragged[0])
+        at = int(ragged[0])
+        what = "values" if a_row == 1 else "values in an inner list"
         raise DataError(
-            f"{where} has {lengths[row]:,} values in row {first_row + row:,}; "
+            f"{where} has {lengths[at]:,} {what} in row {first_row + at // a_row:,}; "
             f"expected {expected:,} as in the first row"
         )
+
+
+def _encoded(column: Any, first_row: int, where: str) -> NDArray[Any]:
+    if pa.types.is_struct(column.type):
+        column = column.field("bytes")
+    if column.null_count:
+        row = first_row + _first_null(column)
+        raise DataError(
+            f"{where} holds no image bytes in row {row:,}, at most a path; put the bytes of every image "
+            "into the file, or give the images as a folder or a list file"
+        )
+    images = np.empty(len(column), np.object_)
+    images[:] = column.to_pylist()
+    return images
 
 
 def _text(column: Any, first_row: int, where: str) -> NDArray[Any]:

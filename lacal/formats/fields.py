@@ -26,13 +26,14 @@ def chosen(path: Path, fields: Mapping[str, Field], names: Sequence[str]) -> lis
             raise DataError(
                 f"{place(path)}: has no field {_quoted(name)}; it holds {listed(fields)}"
             )
-        refuse_unusable(path, fields[name])
+        if fields[name].kind != "image":  # comes in blocks, to be decoded
+            refuse_unusable(path, fields[name])
     return [fields[name] for name in names]
 
 
 def refuse_unusable(path: Path, field: Field) -> None:
-    """Raise for a field of kind "other"."""
-    if field.kind != "other":
+    """Raise for a field that is no array of numbers or text: of kind "other" or "image"."""
+    if field.kind not in ("other", "image"):
         return
     what = f"{_quoted(field.name)} " if field.name else ""
     if field.stored == "object":

@@ -41,6 +41,14 @@ class NpzTable:
             return None
         return tuple(str(name) for name in self.read("class_names"))
 
+    @property
+    def inference(self) -> str | None:
+        """The text member `inference`, a single value."""
+        field = self.fields.get("inference")
+        if field is None or field.kind != "text" or field.shape:
+            return None
+        return str(self.read("inference"))
+
     def read(self, name: str) -> NDArray[Any]:
         """The whole member."""
         chosen(self.path, self.fields, [name])

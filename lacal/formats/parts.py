@@ -33,6 +33,11 @@ class PartsTable:
     class_names: tuple[str, ...] | None
     _parts: tuple[ArrowTable, ...]
 
+    @property
+    def inference(self) -> str | None:
+        """The first part's."""
+        return self._parts[0].inference
+
     def read(self, name: str) -> NDArray[Any]:
         """The whole column, over all parts."""
         chosen(self.path, self.fields, [name])

@@ -134,11 +134,11 @@ def _inside_zip(path: Path) -> Format:
     inner = {name.partition("/")[2] or name for name in names}  # torch puts a folder around all
     if inner & {"archive_format", "archive_version", "serialized_exported_program.json"}:
         raise DataError(
-            f"{place(path)}: is an exported model (.pt2), not tensors; give the logits it makes"
+            f"{place(path)}: is an exported model (.pt2), not tensors; run it with --inputs, or give the logits it makes"
         )
     if "constants.pkl" in inner:
         raise DataError(
-            f"{place(path)}: is a TorchScript model, not tensors; give the logits it makes"
+            f"{place(path)}: is a TorchScript model, not tensors; run it with --inputs, or give the logits it makes"
         )
     if "data.pkl" in inner:
         return "torch"

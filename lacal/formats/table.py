@@ -1,17 +1,17 @@
 """What every input file looks like from inside lacal: named fields, read whole or in blocks.
 
 A reader knows bytes and layouts, nothing of logits or labels; which field plays which part is
-decided in `lacal.source`. Blocks may share one buffer: a block is valid until the next is drawn.
+decided in `lacal.fields`. Blocks may share one buffer: a block is valid until the next is drawn.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
-Kind = Literal["float", "int", "bool", "text", "other"]
+Kind = Literal["float", "int", "bool", "text", "image", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class Field:
 
     Attributes:
         name: As the file spells it; "" for the only array of an .npy file.
-        kind: What its values are; "other" is anything lacal cannot use (objects, structs, dates).
+        kind: What its values are; "image" is an encoded image a row, which comes in blocks only, as an
+            object array of `bytes` or of `Path`; "other" is anything lacal cannot use (objects, dates).
         shape: Full shape, rows first; None for a length only known once the file has been read.
         stored: The type in the file's own words, for messages ("float16", "list<float>").
     """
@@ -51,3 +52,12 @@ class Table(Protocol):
 
     def blocks(self, names: Sequence[str], rows: int) -> Iterator[tuple[NDArray[Any], ...]]:
         """Aligned blocks of at most `rows` rows of each field, in the file's order, every row once."""
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """A table of a format in which `lacal infer` can note how the logits were made."""
+
+    @property
+    def inference(self) -> str | None:
+        """The note (JSON), where there is one."""

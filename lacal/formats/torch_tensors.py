@@ -83,7 +83,7 @@ def open_torch(path: Path) -> TorchTable:
 def _torch() -> ModuleType:
     try:
         import torch
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtra("torch", "torch", "reading a .pt file") from error
     module: ModuleType = torch
     return module

@@ -1,4 +1,4 @@
-"""The library's verbs, one a file: `inspect`, `tune_tau`, `adjust`, `evaluate`.
+"""The library's verbs, one a file: `inspect`, `infer`, `tune_tau`, `adjust`, `evaluate`, `export`.
 
 A verb takes a source and what was decided about the classes, makes one pass, and returns a frozen
 result. It prints nothing and parses nothing.

@@ -1,6 +1,7 @@
 """`evaluate`: errors with their uncertainty, of logits or of a predictions file."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from lacal.batch import NO_LABEL
 from lacal.calibration import Calibration
 from lacal.errors import DataError
 from lacal.formats import Table
+from lacal.formats.fields import refuse_unusable
 from lacal.labels import LabelReader
 from lacal.metrics import ClassTally, Gain
 from lacal.pipeline.scoring import Scorer
@@ -28,6 +30,7 @@ class Evaluation:
         unadjusted: Errors per class of the plain argmax, where an adjustment was applied.
         gain: Fall of the balanced error by the adjustment, where one was applied.
         tuned_share: Share of the rows that tau was tuned on that were seen again.
+        inference: How a model made the logits, where that is known.
     """
 
     rows: int
@@ -35,6 +38,7 @@ class Evaluation:
     unadjusted: ClassTally | None
     gain: Gain | None
     tuned_share: float
+    inference: dict[str, Any] | None = None
 
 
 def evaluate(
@@ -48,9 +52,14 @@ def evaluate(
     totals = scorer.totals
     _refuse_unlabelled(totals.adjusted, source.place)
     if calibration is None:
-        return Evaluation(totals.rows, totals.adjusted, None, None, 0.0)
+        return Evaluation(totals.rows, totals.adjusted, None, None, 0.0, source.inference)
     return Evaluation(
-        totals.rows, totals.adjusted, totals.unadjusted, totals.paired.gain(), totals.tuned_share
+        totals.rows,
+        totals.adjusted,
+        totals.unadjusted,
+        totals.paired.gain(),
+        totals.tuned_share,
+        source.inference,
     )
 
 
@@ -106,6 +115,8 @@ def evaluate_predictions(
 def _largest(table: Table, names: list[str], ignore: int | None) -> int:
     """The largest class number that occurs, in whole numbers, floats or digits."""
     largest = 0
+    for name in table.fields.keys() & set(names):
+        refuse_unusable(table.path, table.fields[name])  # images come in blocks too
     for columns in table.blocks(names, ROWS):
         for column in columns:
             if column.dtype.kind == "U":

@@ -9,6 +9,7 @@ from lacal.batch import NO_LABEL
 from lacal.metrics import ClassTally
 from lacal.names import some_classes
 from lacal.prior import LabelPrior
+from lacal.ranks import rank_correlation
 from lacal.source import Source
 
 # A class order mix-up shows as a prior that runs against what the model predicts.
@@ -102,25 +103,10 @@ def _label_findings(seen: Inspection, names: tuple[str, ...] | None) -> list[str
 def _prior_findings(seen: Inspection, prior: LabelPrior) -> list[str]:
     if seen.predicted.sum() < seen.predicted.size or prior.imbalance_ratio == 1:
         return []
-    correlation = _rank_correlation(prior.class_counts, seen.predicted)
+    correlation = rank_correlation(prior.class_counts, seen.predicted)
     if correlation > CONTRARY:
         return []
     return [
         f"classes with more training examples are predicted less often (rank correlation "
         f"{correlation:.2f}); are counts and logits in one class order?"
     ]
-
-
-def _rank_correlation(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
-    """Spearman's, with average ranks; 0 where one side is constant."""
-    ranks = [_ranks(one) for one in (first, second)]
-    spread = [float(one.std()) for one in ranks]
-    if not all(spread):
-        return 0.0
-    centred = [one - one.mean() for one in ranks]
-    return float((centred[0] * centred[1]).mean() / (spread[0] * spread[1]))
-
-
-def _ranks(values: NDArray[np.int64]) -> NDArray[np.float64]:
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(sizes) - (sizes - 1) / 2)[group], np.float64)

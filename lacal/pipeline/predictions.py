@@ -3,17 +3,19 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lacal.atomic import writing
-from lacal.errors import RunError
 from lacal.pipeline.scoring import ScoredBatch
 from lacal.source import Source
+
+if TYPE_CHECKING:
+    from lacal.formats.parquet_groups import RowGroups
 
 GROUP_ROWS = 1 << 16
 GROUP_BYTES = 1 << 25
@@ -42,72 +44,31 @@ def predictions_writer(
     force: bool = True,
 ) -> "Iterator[PredictionsWriter]":
     """A writer whose file appears when the block ends well."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from lacal.formats.parquet_groups import row_groups
 
-    with writing(path, replace=force) as file:
-        layout = _Layout(columns, source.classes, class_names)
-        writer = PredictionsWriter(layout, None, file, pq, pa)
-        try:
-            yield writer
-            writer.close()
-        except BaseException:
-            writer.abandon()
-            raise
+    layout = _Layout(columns, source.classes, class_names)
+    with (
+        writing(path, replace=force) as file,
+        row_groups(file, layout.group_rows, str(path)) as groups,
+    ):
+        yield PredictionsWriter(layout, groups)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PredictionsWriter:
-    """Collects rows into row groups of a fixed number of rows and writes them.
+    """Writes scored batches, in row groups that do not depend on where a batch ends.
 
     Attributes:
         layout: Which columns.
-        parquet: Opened with the first rows, whose ids decide the type of the id column.
-        file: Where bytes go.
+        groups: Where they go.
     """
 
     layout: "_Layout"
-    parquet: Any
-    file: Any
-    pq: Any
-    pa: Any
-    _waiting: list[Any] = field(default_factory=list)
-    _rows: int = 0
+    groups: "RowGroups"
 
     def write(self, scored: ScoredBatch) -> None:
         """Add a batch."""
-        table = self.layout.table(scored, self.pa)
-        self._waiting.append(table)
-        self._rows += table.num_rows
-        while self._rows >= self.layout.group_rows:
-            self._flush(self.layout.group_rows)
-
-    def close(self) -> None:
-        """Write what waits and the footer."""
-        if self._rows:
-            self._flush(self._rows)
-        if self.parquet is not None:
-            self.parquet.close()
-
-    def abandon(self) -> None:
-        """Let go of a file that will not be; pyarrow would complain when it is collected."""
-        if self.parquet is not None:
-            with contextlib.suppress(OSError, ValueError, self.pa.ArrowException):
-                self.parquet.close()
-            self.parquet.is_open = False
-
-    def _flush(self, rows: int) -> None:
-        waiting = self.pa.concat_tables(self._waiting)
-        if self.parquet is None:
-            self.parquet = self.pq.ParquetWriter(
-                self.file, waiting.schema, compression="zstd", write_page_checksum=True
-            )
-        try:
-            self.parquet.write_table(waiting.slice(0, rows), row_group_size=rows)
-        except self.pa.ArrowException as error:
-            raise RunError(f"predictions could not be written ({str(error)[:120]})") from error
-        self._waiting = [waiting.slice(rows)]
-        self._rows -= rows
+        self.groups.write(self.layout.table(scored))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +85,11 @@ class _Layout:
         width = 4 * self.classes if self.columns.scores else 64 + 16 * self.columns.top_k
         return max(256, min(GROUP_ROWS, GROUP_BYTES // width))
 
-    def table(self, scored: ScoredBatch, pa: Any) -> Any:
+    def table(self, scored: ScoredBatch) -> Any:
+        import pyarrow as pa
+
+        from lacal.formats.parquet_groups import fixed_lists
+
         batch, predictions = scored.batch, scored.predictions
         rows = predictions.size
         probabilities = _softmax(scored.adjusted)
@@ -142,20 +107,15 @@ class _Layout:
         arrays["changed"] = pa.array(predictions != scored.unadjusted)
         if self.columns.top_k:
             best = _best(scored.adjusted, self.columns.top_k)
-            arrays["top_predictions"] = _lists(best, pa)
-            arrays["top_confidences"] = _lists(np.take_along_axis(probabilities, best, 1), pa)
+            arrays["top_predictions"] = fixed_lists(best)
+            arrays["top_confidences"] = fixed_lists(np.take_along_axis(probabilities, best, 1))
         if self.columns.scores:
             every = scored.adjusted if self.columns.scores == "logits" else probabilities
-            arrays[f"adjusted_{self.columns.scores}"] = _lists(every.astype(np.float32), pa)
+            arrays[f"adjusted_{self.columns.scores}"] = fixed_lists(every.astype(np.float32))
         metadata = {"classes": str(self.classes)}
         if self.class_names is not None:
             metadata["class_names"] = json.dumps(self.class_names)
         return pa.table(arrays).replace_schema_metadata(metadata)
-
-
-def _lists(values: NDArray[Any], pa: Any) -> Any:
-    flat = pa.array(np.ascontiguousarray(values).ravel())
-    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
 
 def _best(adjusted: NDArray[np.float64], top_k: int) -> NDArray[np.int64]:

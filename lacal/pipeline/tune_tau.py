@@ -20,10 +20,10 @@ from lacal.methods import METHODS, ClassStatistics, Method
 from lacal.metrics import ClassTally
 from lacal.names import some_classes
 from lacal.prior import LabelPrior
-from lacal.resampling import Bootstrap, CrossFit, Estimate, Sample, bootstrap, cross_fit
-from lacal.selection import RULES, Lattice, Rule
-from lacal.source import Source, require_labels
-from lacal.tau_path import Plateau, TauPath, TauPathAccumulator
+from lacal.source import Source, device_source, require_labels
+from lacal.tau.path import Plateau, TauPath, TauPathAccumulator
+from lacal.tau.resampling import Bootstrap, CrossFit, Estimate, Sample, bootstrap, cross_fit
+from lacal.tau.selection import RULES, Lattice, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +180,7 @@ def tune_tau(
             select=search.rule,
             scores=scores,
             tuned_on=record,
+            inference=source.inference,
         ),
     )
 
@@ -193,12 +194,21 @@ def _one_pass(
     family = method.family(statistics)
     told_by_path = family is not None and family.plain_at_zero
     right: list[NDArray[np.bool_]] = []
-    for batch in source.batches():
-        sketch.update(batch)
-        path.update(batch)
-        if not told_by_path:
-            logits, labels = batch.labelled()
-            right.append(logits.argmax(axis=1) == labels)
+    on_device = device_source(source)
+    if on_device is not None and family is not None:
+        from lacal.tau.on_device import rows_of
+
+        for seen in rows_of(on_device, family):
+            sketch.add(seen.hashes)
+            path.add(seen.labels, seen.low, seen.high)
+            right.append(seen.plain_right)
+    else:
+        for batch in source.batches():
+            sketch.update(batch)
+            path.update(batch)
+            if not told_by_path:
+                logits, labels = batch.labelled()
+                right.append(logits.argmax(axis=1) == labels)
     try:
         found = path.result()
     except DataError as error:

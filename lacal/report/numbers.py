@@ -15,9 +15,9 @@ from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.inspect import Inspection
 from lacal.pipeline.tune_tau import Tuning
 from lacal.prior import Groups, LabelPrior
-from lacal.report.warnings import of_gain, of_tuning
-from lacal.resampling import Estimate
-from lacal.source import LogitsSource
+from lacal.report.warnings import of_gain, of_other_logits, of_tuning
+from lacal.source import Source
+from lacal.tau.resampling import Estimate
 
 SCHEMA_VERSION = 1
 Json = dict[str, Any]
@@ -58,7 +58,7 @@ def class_rate(tally: ClassTally, index: int) -> Json:
     return {"error": one.value, "standard_error": one.standard_error, "n": one.n}
 
 
-def inspection(seen: Inspection, source: LogitsSource, prior: LabelPrior | None) -> Json:
+def inspection(seen: Inspection, source: Source, prior: LabelPrior | None) -> Json:
     """What `inspect` found."""
     names = source.class_names if prior is None else prior.class_names
     groups = None if prior is None else prior.groups()
@@ -91,7 +91,7 @@ def inspection(seen: Inspection, source: LogitsSource, prior: LabelPrior | None)
     }
 
 
-def tuning(found: Tuning, source: LogitsSource, groups: Groups) -> Json:
+def tuning(found: Tuning, source: Source, groups: Groups) -> Json:
     """What `tune-tau` found."""
     names = found.calibration.class_names
     listed = None if names is None else tuple(names)
@@ -130,7 +130,7 @@ def tuning(found: Tuning, source: LogitsSource, groups: Groups) -> Json:
     }
 
 
-def adjusted(done: Adjusted, source: LogitsSource, groups: Groups) -> Json:
+def adjusted(done: Adjusted, source: Source, groups: Groups) -> Json:
     """What `adjust` wrote."""
     scored = done.scored
     names = _names(done.calibration)
@@ -140,7 +140,10 @@ def adjusted(done: Adjusted, source: LogitsSource, groups: Groups) -> Json:
         "command": "adjust",
         "source": source.place,
         "output": str(done.path),
-        "warnings": of_gain(scored.paired.gain()),
+        "warnings": [
+            *of_other_logits(done.calibration, source.inference),
+            *of_gain(scored.paired.gain()),
+        ],
         "rows": scored.rows,
         "changed": scored.changed,
         "method": done.calibration.method,
@@ -162,7 +165,7 @@ def evaluation(
         "schema_version": SCHEMA_VERSION,
         "command": "evaluate",
         "source": place,
-        "warnings": of_gain(found.gain),
+        "warnings": [*of_other_logits(calibration, found.inference), *of_gain(found.gain)],
         "rows": found.rows,
         "method": None if calibration is None else calibration.method,
         "tau": None if calibration is None else calibration.tau,

@@ -18,8 +18,8 @@ from lacal.pipeline.inspect import Inspection
 from lacal.pipeline.tune_tau import Tuning
 from lacal.prior import Groups, LabelPrior
 from lacal.report.warnings import absent
-from lacal.selection import RULES
-from lacal.source import LogitsSource
+from lacal.source import Source
+from lacal.tau.selection import RULES
 
 BARS = "▁▂▃▄▅▆▇█"
 WORST_CLASSES = 5
@@ -90,7 +90,7 @@ def _after(one: Rate) -> list[str]:
     return [percent(one), str(one.classes), f"{one.n:,}"]
 
 
-def tuning(found: Tuning, source: LogitsSource, groups: Groups) -> list[Block]:
+def tuning(found: Tuning, source: Source, groups: Groups) -> list[Block]:
     """The answer of `tune-tau`, the groups, the picks and the curve."""
     gain, crossed = found.bootstrap.gain, found.cross_fit
     was, now = found.unadjusted.balanced(), found.adjusted.balanced()
@@ -148,7 +148,7 @@ def gain_line(before: ClassTally, after: ClassTally, gain: Gain) -> str:
     )
 
 
-def adjusted(done: Adjusted, source: LogitsSource, groups: Groups) -> list[Block]:
+def adjusted(done: Adjusted, source: Source, groups: Groups) -> list[Block]:
     """What `adjust` wrote, and the errors where rows carry labels."""
     scored = done.scored
     lines: list[Block] = []
@@ -199,7 +199,7 @@ def _worst(tally: ClassTally, prior: LabelPrior | None) -> Block:
     return table(columns if prior is None else [*columns, "training"], rows)
 
 
-def inspection(seen: Inspection, source: LogitsSource, prior: LabelPrior | None) -> list[Block]:
+def inspection(seen: Inspection, source: Source, prior: LabelPrior | None) -> list[Block]:
     """What a source holds, then what looks wrong."""
     labelled = int(seen.tally.support.sum())
     present = seen.tally.support[seen.tally.support > 0]

@@ -1,12 +1,20 @@
 """What a person or a CI job should know before using a result: sentences for stderr and for JSON."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from lacal.calibration import Calibration
 from lacal.metrics import ClassTally, Gain
 from lacal.names import some_classes
 from lacal.pipeline.tune_tau import Tuning
+from lacal.ranks import rank_correlation
+
+# Rank correlation of head norms and class counts below which the norms say too little.
+WEAK = 0.3
+# What of the record of inputs changes a model's scores.
+STEPS = ("resize", "crop", "scale", "mean", "std", "layout", "channels")
 
 
 def of_tuning(found: Tuning) -> list[str]:
@@ -26,10 +34,24 @@ def of_tuning(found: Tuning) -> list[str]:
             f"the best tau may lie outside the range {low:g}..{high:g} that was searched (the optimum over "
             f"all tau is near {_near(found):.3g}); widen it with --grid"
         )
+    warnings += _weak_norms(found.calibration)
     warnings += absent(found.unadjusted, found.calibration.class_names, "validation row")
     if not found.exact:
         warnings.append("with the bias kept the curve is known on the grid only")
     return warnings
+
+
+def _weak_norms(calibration: Calibration) -> list[str]:
+    """About norms that do not know which classes are common: weight normalisation rests on that."""
+    if calibration.weight_norms is None:
+        return []
+    follow = rank_correlation(np.array(calibration.weight_norms), calibration.prior.class_counts)
+    if follow >= WEAK:
+        return []
+    return [
+        f"the head's norms hardly follow the class counts (rank correlation {follow:.2f}), as with heads "
+        "trained by Adam or without weight decay; weight-norm has little to work with, try logit-adjustment"
+    ]
 
 
 def of_gain(gain: Gain | None) -> list[str]:
@@ -38,6 +60,45 @@ def of_gain(gain: Gain | None) -> list[str]:
         return []
     sure = "surely " if gain.high < 0 else ""
     return [f"this adjustment {sure}raises the balanced error of these rows"]
+
+
+def of_other_logits(calibration: Calibration | None, inference: dict[str, Any] | None) -> list[str]:
+    """About a calibration that was tuned on another model's logits, or on inputs preprocessed otherwise.
+
+    Args:
+        calibration: What is applied, if anything.
+        inference: How the logits it is applied to were made, where that is known.
+    """
+    tuned = None if calibration is None else calibration.inference
+    if tuned is None or inference is None:
+        return []
+    if tuned.get("model_sha256") != inference.get("model_sha256"):
+        return ["the calibration was tuned on the logits of another model file"]
+    steps = [_steps(one.get("inputs")) for one in (tuned, inference)]
+    names = sorted(
+        name
+        for name in steps[0].keys() | steps[1].keys()
+        if steps[0].get(name) != steps[1].get(name)
+    )
+    differences = [f"{name} was {steps[0].get(name)}, is {steps[1].get(name)}" for name in names]
+    if not differences:
+        return []
+    return [
+        f"the calibration was tuned on inputs preprocessed otherwise: {'; '.join(differences[:4])}"
+    ]
+
+
+def _steps(inputs: Any) -> dict[str, Any]:
+    """What was done to every input of a model, by its name; not where it was read from."""
+    if not isinstance(inputs, dict):
+        return {}
+    return {
+        f"{name} {step}": value
+        for name, steps in inputs.items()
+        if isinstance(steps, dict)
+        for step, value in steps.items()
+        if step in STEPS
+    }
 
 
 def absent(tally: ClassTally, names: Sequence[str] | None, row: str = "row") -> list[str]:

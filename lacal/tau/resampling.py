@@ -29,15 +29,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.selection import (
+from lacal.tau.path import TauPath
+from lacal.tau.selection import (
     Lattice,
     Picker,
     Rule,
     Spans,
     covariance,
 )
-from lacal.strata import Strata, student_quantile
-from lacal.tau_path import TauPath
+from lacal.tau.strata import Strata, student_quantile
 
 FOLDS = 5
 LEVEL = 0.95

@@ -1,4 +1,4 @@
-"""The intervals of `lacal.tau_intervals`, faster: find the nearest rival in float32, place it in float64.
+"""The intervals of `lacal.tau.intervals`, faster: find the nearest rival in float32, place it in float64.
 
 Which rival bounds an example is decided in single precision, where the arrays are half as long; where it
 bounds it is then computed in double precision from the logits themselves. The choice can only be wrong

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from lacal.batch import Labels, Logits, PerClass, PerRow
 from lacal.methods import Family
-from lacal.tau_screen import Screen, inwards
+from lacal.tau.screen import Screen, inwards
 
 Intervals = tuple[PerRow, PerRow]  # low (n,), high (n,); low > high: never right
 

@@ -1,6 +1,6 @@
 """`TauPath`: balanced error as a function of tau, exactly, over all of the real line.
 
-Each labelled row contributes the interval of taus at which it is right (`lacal.tau_intervals`), so
+Each labelled row contributes the interval of taus at which it is right (`lacal.tau.intervals`), so
 balanced accuracy is a weighted count of intervals that cover tau. Sort their ends once, and the curve,
 its optimum with the whole optimal plateau, any grid, any group's curve and every bootstrap replicate
 come from 2n numbers without touching the logits again. Paths of parts merge by concatenation.
@@ -18,7 +18,7 @@ from lacal.adjustment import Adjustment
 from lacal.batch import Batch, Labels, PerRow
 from lacal.errors import DataError
 from lacal.methods import ClassStatistics, Method
-from lacal.tau_intervals import intervals
+from lacal.tau.intervals import intervals
 
 # A plateau narrower than this holds no float that is safely inside it.
 MIN_PLATEAU = 1e-9
@@ -133,11 +133,14 @@ class TauPathAccumulator:
         family = self.method.family(self.statistics)
         if family is None:
             owner, low, high = _grid_cells(self._right_on_grid(batch), self.grid)
+            self._append(labels.copy(), owner, low, high)
         else:
-            low, high = intervals(logits, labels, family)
-            owner = np.flatnonzero(low <= high)
-            low, high = low[owner], high[owner]
-        self._append(labels.copy(), owner, low, high)
+            self.add(labels, *intervals(logits, labels, family))
+
+    def add(self, labels: Labels, low: PerRow, high: PerRow) -> None:
+        """Add labelled rows (n,) by their intervals; low > high where no tau is right."""
+        owner = np.flatnonzero(low <= high)
+        self._append(labels.copy(), owner, low[owner], high[owner])
 
     def merge(self, later: "TauPathAccumulator") -> None:
         """Add the rows of a part that follows this one."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import PerRow
-from lacal.tau_path import TauPath
+from lacal.tau.path import TauPath
 
 
 @dataclass(frozen=True, slots=True)

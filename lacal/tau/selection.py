@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.methods import Method
-from lacal.strata import Strata
-from lacal.tau_path import TauPath
+from lacal.tau.path import TauPath
+from lacal.tau.strata import Strata
 
 Rule = Literal["shrunk", "smoothed", "min"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -169,7 +169,7 @@ def paired_standard_error(path: TauPath, spans: Spans) -> NDArray[np.float64]:
     """(t, t) standard error of balanced_error(tau) - balanced_error(tau') on the same rows.
 
     Per class the variance over its rows of right(tau) - right(tau'), over (n_y - 1), summed over
-    classes, rooted, divided by the number of classes present; `lacal.strata` says what is done with
+    classes, rooted, divided by the number of classes present; `lacal.tau.strata` says what is done with
     classes of one row.
     """
     return standard_error_of_differences(covariance(spans, Strata.of(path)))

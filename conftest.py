@@ -1,0 +1,5 @@
+"""Doctests are collected from the package itself; what is about torch waits for torch."""
+
+from importlib.util import find_spec
+
+collect_ignore = [] if find_spec("torch") else ["lacal/tau/on_device.py", "lacal/tau/torch_rows.py"]

@@ -1,0 +1,154 @@
+"""Commands that run models do so in a child process, so that nothing a model does takes lacal with it.
+
+Native code that is busy hears no signal, and a hostile or damaged model can crash its runtime. So the command
+goes on in a child, forked while the process is still small and single-threaded; the parent waits, passes on
+what the user asks (Ctrl-C, SIGTERM, SIGHUP), ends a child that does not listen, and turns a crash into a
+sentence. Everything durable is written by the child, whole or not at all, so ending it loses nothing.
+"""
+
+import contextlib
+import functools
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn, TypeVar, cast
+
+import click
+
+from lacal.errors import RunError
+
+GRACE = 1.5  # seconds a child has to end by itself
+ASKED_TO_STOP = signal.SIGUSR2
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_is_child = False
+
+
+class ChildStopped(BaseException):
+    """The parent asked this child to end; the parent speaks."""
+
+
+def in_child() -> bool:
+    """Whether this is the process that runs the model."""
+    return _is_child
+
+
+def supervised(
+    when: Callable[[dict[str, Any]], bool],
+    broken: Callable[[dict[str, Any]], None] = lambda given: None,
+) -> Callable[[F], F]:
+    """Run a command's callback in a child where `when(parameters)` says that it runs a model.
+
+    Args:
+        when: Whether the command's parameters ask for a model.
+        broken: Called with them, in the parent, after a child that was stopped or crashed.
+    """
+
+    def decorate(callback: F) -> F:
+        @functools.wraps(callback)
+        def run(**given: Any) -> None:
+            ctx = click.get_current_context()
+            if not (when(given) and (ctx.find_root().obj or {}).get("supervise")):
+                callback(**given)
+                return
+            child = _fork()
+            if child is None:
+                callback(**given)
+            else:
+                place = _first_argument(given, ctx)
+                ctx.exit(_watched(child, place, functools.partial(_tidy, given, broken)))
+
+        return cast(F, run)
+
+    return decorate
+
+
+def _first_argument(given: dict[str, Any], ctx: click.Context) -> str:
+    """What the command works on, as the user named it."""
+    arguments = (one.name for one in ctx.command.params if isinstance(one, click.Argument))
+    return str(given[next(arguments) or ""])
+
+
+def _fork() -> int | None:
+    """The child's process id, or None in the child."""
+    global _is_child
+    sys.stdout.flush()
+    sys.stderr.flush()
+    alive, parents_end = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(alive)  # the other end stays open for as long as this process lives
+        return child
+    _is_child = True
+    os.close(parents_end)
+    # Ctrl-C reaches the whole process group: the child hears of it from its parent alone, and once.
+    for number in PASSED_ON:
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(ASKED_TO_STOP, _stop)
+    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
+    return None
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(ASKED_TO_STOP, signal.SIG_IGN)
+    raise ChildStopped
+
+
+def _end_with_parent(alive: int) -> None:
+    os.read(alive, 1)  # returns when the last holder of the other end is gone
+    os._exit(RunError.exit_code)
+
+
+def _watched(child: int, place: str, tidy: Callable[[], None]) -> int:
+    """Wait for the child; its exit code."""
+    try:
+        status = os.waitpid(child, 0)[1]
+    except BaseException:  # what a signal raised in this process
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, ASKED_TO_STOP)
+        if not _ends(child, GRACE):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        tidy()
+        raise
+    if os.WIFSIGNALED(status):
+        tidy()
+        raise RunError(f"{place}: {_crash(signal.Signals(os.WTERMSIG(status)))}")
+    return os.WEXITSTATUS(status)
+
+
+def _ends(child: int, seconds: float) -> bool:
+    """Whether the child ends within so many seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _tidy(given: dict[str, Any], broken: Callable[[dict[str, Any]], None]) -> None:
+    """Remove the temporary that a child had no time for, and say what the command has to say."""
+    from lacal.atomic import sweep
+
+    if given.get("out") is not None:
+        sweep(given["out"])
+    broken(given)
+
+
+def _crash(number: signal.Signals) -> str:
+    if number == signal.SIGKILL:
+        return (
+            "the process that runs the model was killed, most likely because memory ran out; "
+            "try a smaller --batch-size"
+        )
+    return (
+        f"the model's runtime crashed ({number.name}); the model file may be damaged or made for another "
+        "version of it; nothing was written under the final name"
+    )

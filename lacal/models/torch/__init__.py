@@ -1,0 +1,1 @@
+"""TorchScript and exported programs, by torch: run one, find its head, write it adjusted."""
