@@ -2,4 +2,13 @@
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("torch") else ["lacal/tau/on_device.py", "lacal/tau/torch_rows.py"]
+collect_ignore_glob = (
+    []
+    if find_spec("torch")
+    else [
+        "lacal/losses/*.py",
+        "lacal/training/*.py",
+        "lacal/tau/on_device.py",
+        "lacal/tau/torch_rows.py",
+    ]
+)

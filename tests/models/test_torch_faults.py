@@ -195,7 +195,7 @@ def test_gpu_faults(fault: str) -> None:
 
 
 def test_arguments_that_are_no_tensors(tmp_path: Path) -> None:
-    class Scaled(Module):  # type: ignore[misc]
+    class Scaled(Module):
         def forward(self, x, by: float, more: float = 1.0):  # type: ignore[no-untyped-def]
             return x * by * more
 

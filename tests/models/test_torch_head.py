@@ -24,7 +24,7 @@ SCRIPT_KINDS = ("scripted", "traced", "frozen")
 PROGRAM_KINDS = ("exported", "decomposed")
 
 
-class Headed(nn.Module):  # type: ignore[misc]
+class Headed(nn.Module):
     """A body, then what `ending` makes of its features, `self.weight` and `self.bias`."""
 
     def __init__(self, dtype: Any = None, transposed: bool = False) -> None:
@@ -105,7 +105,7 @@ class Two(Headed):
         return functional.linear(features, self.weight, self.bias), features
 
 
-class Quantised(nn.Module):  # type: ignore[misc]
+class Quantised(nn.Module):
     def __init__(self, weight: Any, bias: Any) -> None:
         super().__init__()
         stored = torch.quantize_per_tensor(weight, 0.02, 0, torch.qint8)
@@ -234,7 +234,7 @@ def test_torchscript_needs_trust(tmp_path: Path) -> None:
         torch_head(path, trust=False)
 
 
-class Nothing(nn.Module):  # type: ignore[misc]
+class Nothing(nn.Module):
     """Has no forward."""
 
 

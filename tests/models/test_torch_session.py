@@ -183,7 +183,7 @@ def test_precision(kind: str, precision: Any, tmp_path: Path) -> None:
 
 
 def test_inputs_in_a_dict(tmp_path: Path) -> None:
-    class Nested(Module):  # type: ignore[misc]
+    class Nested(Module):
         def __init__(self) -> None:
             super().__init__()
             self.model = module("two inputs")

@@ -27,7 +27,7 @@ SCALED = Adjustment(np.array([1, 0.5, 1.7, 3, 0.1]), np.array([0.1, 0, 2.2, -3.3
 MASKED = Adjustment(np.array([1, 0.5, 1.7, 3, 0.1]), np.array([0.1, -np.inf, 2.2, -3.3, 9.7]))
 
 
-class Net(nn.Module):  # type: ignore[misc]
+class Net(nn.Module):
     """A convolution and a head, and what comes after it."""
 
     def __init__(self, bias: bool = True, end: Any = None) -> None:
@@ -44,7 +44,7 @@ class Net(nn.Module):  # type: ignore[misc]
         return self.end(self.logits(image))
 
 
-class Pair(nn.Module):  # type: ignore[misc]
+class Pair(nn.Module):
     """Two inputs, a matmul and a sum."""
 
     def __init__(self) -> None:

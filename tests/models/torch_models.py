@@ -20,7 +20,7 @@ FEATURES, CLASSES = 6, 5
 IMAGE = (3, 8, 8)
 
 
-class TwoInputs(Module):  # type: ignore[misc]
+class TwoInputs(Module):
     """Takes features and an offset of the scores, by name."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class TwoInputs(Module):  # type: ignore[misc]
         return self.fc(features) + offset
 
 
-class LogSoftmax(Module):  # type: ignore[misc]
+class LogSoftmax(Module):
     """Ends in the functional log-softmax, which TorchScript wraps in an `if`."""
 
     def __init__(self) -> None:
