@@ -54,6 +54,11 @@ class Adjustment:
         """Number of classes, k."""
         return self.scale.size
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether every prediction stays as it is, whatever the logits: tau = 0, for most methods."""
+        return bool((self.scale == 1).all() and (self.offset == self.offset[0]).all())
+
     def apply(self, logits: Logits) -> NDArray[np.float64]:
         """(n, k) float64 adjusted logits; float64 so that no format or batch changes an argmax."""
         self.check_width(logits)

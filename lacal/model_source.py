@@ -22,6 +22,7 @@ from lacal.models.model import DeviceModel, Model, OutOfMemory
 from lacal.models.trial import Trial, tried
 from lacal.names import agree, check_distinct
 from lacal.scores import ScoreDoor
+from lacal.trained import KEY, TrainingRecord
 
 # Rows that a model is tried on before the run.
 TRIAL_ROWS = 16
@@ -95,7 +96,7 @@ class ModelSource:
     @property
     def inference(self) -> dict[str, Any]:
         """What was run, on what, where and how: stored with the logits."""
-        ran = self.model.runs_on
+        ran, training = self.model.runs_on, self.model.training
         return {
             "lacal": __version__,
             "model": self.model.path.name,
@@ -109,6 +110,7 @@ class ModelSource:
             "batch_size": self.batch_size,
             "inputs": self.inputs.record(),
             "versions": dict(ran.versions),
+            **({} if training is None else {KEY: training.json()}),
         }
 
     def batches(self, start: int = 0) -> Iterator[Batch]:
@@ -172,6 +174,7 @@ class ModelSource:
         return [
             f"model: {self.model.kind}, output {self.model.output}, on {ran.device} by {ran.provider} "
             f"in {ran.precision}, {batch}",
+            *_trained(self.model.training),
             *self.inputs.described(),
             *ran.notes,
         ]
@@ -288,6 +291,13 @@ def _tried(
             if batch_size is not None or model.batch_size is not None or rows == 1:
                 raise
             rows //= 2
+
+
+def _trained(training: TrainingRecord | None) -> list[str]:
+    """With what, and what that means for the logits."""
+    if training is None:
+        return []
+    return [f"trained with {training.described()}: {training.meaning()}"]
 
 
 def _place(model: Model, inputs: Inputs) -> str:

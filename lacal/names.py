@@ -8,11 +8,12 @@ import difflib
 from collections.abc import Sequence
 
 from lacal.errors import DataError
-from lacal.formats.shown import printable
 
 
 def shown(text: str) -> str:
     """Text from a file in quotes, safe for a terminal: shortened, control and bidi characters escaped."""
+    from lacal.formats.shown import printable  # formats brings NumPy, which help pages do without
+
     return f"'{printable(text, 60)}'"
 
 
@@ -23,6 +24,8 @@ def some_classes(indices: Sequence[int], names: Sequence[str] | None, most: int 
         >>> some_classes([0, 2], ["cat", "dog", "emu"])
         'cat, emu'
     """
+    from lacal.formats.shown import printable
+
     some = [str(j) if names is None else printable(names[j], 40) for j in indices[:most]]
     return ", ".join(some + ["..."] * (len(indices) > most))
 

@@ -9,8 +9,9 @@ from typing import Any, Protocol, cast
 from numpy.typing import NDArray
 
 from lacal.batch import Batch, DeviceBatch, Logits
-from lacal.errors import UsageError
+from lacal.errors import DataError, UsageError
 from lacal.scores import ScoreDoor
+from lacal.trained import TrainingRecord, record_of_logits
 
 
 class Source(Protocol):
@@ -100,4 +101,29 @@ def require_labels(source: Source) -> None:
         raise UsageError(
             f"{source.place}: has no labels; add a field `labels` to it, name one with --label-key, "
             "or give --labels FILE"
+        )
+
+
+def training_of(source: Source) -> TrainingRecord | None:
+    """How the model behind a source was trained, where lacal trained it.
+
+    Raises:
+        DataError: The record cannot be read.
+    """
+    return record_of_logits(source.inference, source.place)
+
+
+def refuse_corrected(training: TrainingRecord | None, place: str, *, force: bool) -> None:
+    """Refuse to adjust logits into which training has put the whole correction: twice over-corrects.
+
+    Args:
+        training: How their model was trained, where that is known.
+        place: The source, or the model, for the message.
+        force: Whether the user wants it all the same.
+    """
+    if training is not None and training.carries == "prior" and not force:
+        raise DataError(
+            f"{place}: was trained with {training.described()}: {training.meaning()} already, and adjusting "
+            "them again over-corrects; predict with its raw logits (lacal adjust --tau 0 writes predictions), "
+            "or say --force-adjust"
         )

@@ -1,6 +1,7 @@
 """Train the small classifier of `sample_data/fashion` and write its images and counts.
 
-Usage: python sample_data/make_fashion.py fashion_lt100_small.npz     (needs torch, onnx, pyarrow, Pillow)
+    python sample_data/make_fashion.py fashion_lt100_small.npz            (needs torch, onnx, pyarrow, Pillow)
+    python sample_data/make_fashion.py fashion_lt100_small.npz --images   all but model.onnx
 
 The input holds 28x28 images of Fashion-MNIST (Zalando, MIT licence): a long-tailed training split (1,000 to 10
 images a class) and balanced validation and test splits.
@@ -71,8 +72,8 @@ def write_model(net: nn.Sequential, names: list[str]) -> None:
     onnx.save(model, HERE / "model.onnx")
 
 
-def write_images(split: str, images: np.ndarray, labels: np.ndarray) -> None:
-    """Encoded images and labels, as Hugging Face's datasets write them."""
+def write_images(split: str, images: np.ndarray, labels: np.ndarray, names: list[str]) -> None:
+    """Encoded images and labels, as Hugging Face's datasets write them; of `train` the class names too."""
     encoded = []
     for i, pixels in enumerate(images):
         file = io.BytesIO()
@@ -81,20 +82,23 @@ def write_images(split: str, images: np.ndarray, labels: np.ndarray) -> None:
     table = pa.table(
         {"image": pa.array(encoded), "label": labels, "id": [one["path"] for one in encoded]}
     )
+    if split == "train":  # the order of the classes is settled where they are learnt
+        table = table.replace_schema_metadata({"class_names": json.dumps(names)})
     pq.write_table(table, HERE / f"{split}.parquet", compression="zstd")
 
 
-def main(source: Path) -> None:
-    """Write model.onnx, val.parquet, test.parquet and counts.csv."""
+def main(source: Path, *, images_alone: bool) -> None:
+    """Write train.parquet, val.parquet, test.parquet and counts.csv, and model.onnx too."""
     whole = np.load(source, allow_pickle=False)
     names = [str(name) for name in whole["class_names"]]
-    write_model(trained(whole["x_train"], whole["y_train"]), names)
-    for split in ("val", "test"):
-        write_images(split, whole[f"x_{split}"], whole[f"y_{split}"])
+    if not images_alone:
+        write_model(trained(whole["x_train"], whole["y_train"]), names)
+    for split in ("train", "val", "test"):
+        write_images(split, whole[f"x_{split}"], whole[f"y_{split}"], names)
     counts = np.bincount(whole["y_train"], minlength=len(names))
     lines = [f"{name},{count}" for name, count in zip(names, counts, strict=True)]
     (HERE / "counts.csv").write_text("\n".join(["class,count", *lines]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), images_alone="--images" in sys.argv[2:])

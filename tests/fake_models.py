@@ -12,6 +12,7 @@ from lacal.formats import Table
 from lacal.inputs.inputs import InputBlock
 from lacal.models import Port, RunsOn
 from lacal.models.model import ModelKind, OutOfMemory
+from lacal.trained import TrainingRecord
 
 WEIGHT = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
 
@@ -26,6 +27,7 @@ class FakeModel:
     room: int = 1 << 30
     class_names: tuple[str, ...] | None = None
     calibration: str | None = None
+    training: TrainingRecord | None = None
     kind: ModelKind = "onnx"
     output: str = "logits"
     device: str = "cpu"

@@ -1,18 +1,29 @@
 """The README's commands run as written, and every command has its section."""
 
+import json
 import re
 import shlex
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 from lacal.cli.commands import COMMANDS
 from lacal.cli.main import run
+from lacal.loss_table import LOSSES, Value
+from lacal.training.head_table import HEADS
+from lacal.training.network_table import NETWORKS
+from lacal.training.options import Sampler
+from lacal.training.recipes import RECIPES
+from lacal.training.second_stage_table import SECOND_STAGES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+TRAINING = README.partition("\n## lacal train\n")[2].partition("\n## ")[0]
+TORCH = find_spec("torch") is not None
 
 
 @pytest.fixture
@@ -22,9 +33,16 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def commands() -> list[str]:
-    lines = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
+def commands_in(page: str) -> list[str]:
+    """Command lines of the page's blocks, in order; those that are broken by a backslash in one piece."""
+    blocks = re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line.startswith("lacal ")]
+
+
+def commands() -> list[str]:
+    """All but those about training, which needs torch and has a test of its own."""
+    return commands_in(README.replace(TRAINING, ""))
 
 
 def test_every_command_runs_in_the_order_of_the_page(
@@ -48,6 +66,8 @@ def test_the_python_block_runs(checkout: Path, capfd: pytest.CaptureFixture[str]
     blocks = [block for kind, block in BLOCKS if kind == "python"]
     assert blocks
     for block in blocks:
+        if "import torch" in block and not TORCH:
+            continue
         exec(compile(block, "README.md", "exec"), {})
     assert "Gain(" in capfd.readouterr().out
 
@@ -101,3 +121,61 @@ def test_the_table_of_the_model_is_what_its_commands_show(
     )
     shown_by(tune, capfd)
     check_table(section, shown_by(evaluate, capfd))
+
+
+# Training
+
+
+@pytest.mark.skipif(not TORCH, reason="torch is not installed")
+def test_the_training_runs_end_in_the_table(
+    checkout: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To within the noise of training: another machine computes other last bits, and ends elsewhere."""
+    monkeypatch.setenv("LACAL_TRAIN_THREADS", "1")  # the fastest where tests share the cores
+    lines = commands_in(TRAINING)
+    assert sum(line.startswith("lacal train ") for line in lines) == 3
+    for line in lines:
+        assert run(shlex.split(line)[1:]) == 0, (line, capfd.readouterr().err)
+        assert capfd.readouterr().out
+    rows = re.findall(
+        r"\| .* \| `(\w+)` \| (as it is|tuned tau) \| ([\d.]+) ± [\d.]+ \| ([\d.]+) ± ", TRAINING
+    )
+    assert len(rows) == 4
+    for folder, kind, balanced, few in rows:
+        seen = errors_of(checkout / folder, "unadjusted" if kind == "as it is" else "adjusted")
+        assert 100 * seen["balanced_error"]["value"] == pytest.approx(float(balanced), abs=4)
+        assert 100 * seen["groups"]["few"]["value"] == pytest.approx(float(few), abs=12)
+
+
+def errors_of(folder: Path, kind: str) -> Any:
+    return json.loads((folder / "summary.json").read_text())["test"][kind]
+
+
+def loss_rows() -> list[str]:
+    """The table of losses as the README should have it."""
+    carries = {"nothing": "nothing", "part": "a part", "prior": "all"}
+    return [
+        f"| `{name}` | {row.formula} | {row.head} | {option_cell(row.options)} | {carries[row.carries]} | {row.source} |"
+        for name, row in LOSSES.items()
+    ]
+
+
+def option_cell(options: Any) -> str:
+    return ", ".join(f"`{name}` {shown_value(one.default)}" for name, one in options.items())
+
+
+def shown_value(value: Value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else value
+
+
+def test_the_table_of_losses_is_the_codes() -> None:
+    rows = [line for line in TRAINING.splitlines() if line.startswith("| `")]
+    assert [row for row in rows if row.count("|") == 7] == loss_rows()
+
+
+def test_every_network_head_sampler_stage_and_recipe_is_named() -> None:
+    table = TRAINING.partition("| option | choices |")[2]
+    for name in (*NETWORKS, *HEADS, *get_args(Sampler), *SECOND_STAGES, *RECIPES):
+        assert f"`{name}" in table, name

@@ -14,6 +14,7 @@ from lacal.cli.options import (
     OneOf,
     counts_of,
     counts_options,
+    force_adjust_option,
     format_options,
     inputs_of,
     method_options,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from lacal.source import Source
 
 
-@click.command("adjust", cls=Sectioned, short_help="Write adjusted predictions of a logits file.")
+@click.command("adjust", cls=Sectioned)
 @click.argument("source", type=FILE)
 @click.option("--calibration", type=FILE, help="File written by tune-tau.")
 @click.option("--tau", type=float, help="Use this tau, with --counts, instead of a calibration.")
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     help="Also write every adjusted logit or probability.",
 )
 @click.option("--allow-tuned-rows", is_flag=True, help="Score the rows that tau was tuned on.")
-@click.option("--force-adjust", is_flag=True, help="Adjust logits that are adjusted already.")
+@force_adjust_option
 @source_options
 @format_options("text", "json")
 @takes_model
@@ -63,7 +64,8 @@ def command(source: Path, **given: Any) -> None:
     from lacal.cli.show import WithProgress, show_json, show_text, warn
     from lacal.pipeline.predictions import PredictionColumns
     from lacal.report import numbers, text
-    from lacal.report.warnings import of_gain, of_other_logits
+    from lacal.report.warnings import of_gain, of_other_logits, of_training
+    from lacal.source import refuse_corrected, training_of
 
     output: Path = given["out"]
     if output.suffix.lower() not in (".parquet", ".pq"):
@@ -83,6 +85,9 @@ def command(source: Path, **given: Any) -> None:
     )
     recipe = loaded or _given_tau(given, counts, opened, source)
     recipe.check_fits(opened.classes, opened.class_names, opened.place)
+    if not recipe.adjustment.changes_nothing:
+        refuse_corrected(training_of(opened), opened.place, force=given["force_adjust"])
+    warn(of_training(recipe, opened.inference))
     warn(of_other_logits(recipe, opened.inference))
     top_k = given["top_k"]
     if top_k > opened.classes:

@@ -1,10 +1,19 @@
-"""The commands by name; each is a file of this folder, imported when it is named."""
+"""The commands by name; each is a file of this folder, imported when it is named, and not to be listed."""
 
 import importlib
 
 import click
 
-COMMANDS = ("inspect", "infer", "tune-tau", "adjust", "evaluate", "export")
+# In the order of use, with what the list of commands says of each.
+COMMANDS = {
+    "inspect": "Show what a logits file holds and what looks wrong.",
+    "train": "Train a classifier with a long-tail loss.",
+    "infer": "Run a model over inputs and store its logits.",
+    "tune-tau": "Search tau for balanced error on a validation split.",
+    "adjust": "Write adjusted predictions of a logits file.",
+    "evaluate": "Balanced, micro, group and class errors, with uncertainty.",
+    "export": "Write the adjusted model as a file.",
+}
 
 
 class Commands(click.Group):
@@ -18,6 +27,11 @@ class Commands(click.Group):
         """The command, or None where there is none of that name."""
         return command_named(cmd_name) if cmd_name in COMMANDS else None
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Their list, for which none of them is imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -27,7 +41,7 @@ class Commands(click.Group):
         except click.UsageError as error:
             from lacal.names import near_miss
 
-            hint = near_miss(args[0], COMMANDS)
+            hint = near_miss(args[0], tuple(COMMANDS))
             raise click.UsageError(error.message + hint, ctx) from error
 
 

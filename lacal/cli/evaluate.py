@@ -15,6 +15,7 @@ from lacal.cli.options import (
     FILE,
     counts_of,
     counts_options,
+    force_adjust_option,
     format_options,
     prior_of,
     refuse_beside_calibration,
@@ -31,15 +32,12 @@ if TYPE_CHECKING:
     from lacal.prior import LabelPrior
 
 
-@click.command(
-    "evaluate",
-    cls=Sectioned,
-    short_help="Balanced, micro, group and class errors, with uncertainty.",
-)
+@click.command("evaluate", cls=Sectioned)
 @click.argument("source", type=FILE)
 @click.option("--calibration", type=FILE, help="Adjust the logits with this.")
 @counts_options
 @click.option("--allow-tuned-rows", is_flag=True, help="Score the rows that tau was tuned on.")
+@force_adjust_option
 @source_options
 @format_options("text", "json")
 @takes_model
@@ -56,16 +54,19 @@ def command(source: Path, **given: Any) -> None:
     from lacal.cli.show import show_json, show_text, warn
     from lacal.pipeline.evaluate import is_predictions
     from lacal.report import numbers, text
-    from lacal.report.warnings import of_gain, of_other_logits
+    from lacal.report.warnings import of_gain, of_other_logits, of_training
 
     loaded = calibration_file.read(given["calibration"]) if given["calibration"] else None
     if loaded is not None:
         refuse_beside_calibration("counts", "zero_count")
+    else:
+        refuse_typed("force_adjust", because="without --calibration nothing is adjusted")
     table = None if runs_model(given) else _opened(source)
     if table is not None and is_predictions(table):
         found, prior = _predictions(table, loaded, given)
     else:
         found, prior = _logits(source, loaded, given)
+    warn(of_training(loaded, found.inference))
     warn([*of_other_logits(loaded, found.inference), *of_gain(found.gain)])
     if given["json"] or given["format"] == "json":
         show_json(numbers.evaluation(found, str(source), loaded, prior))
@@ -87,6 +88,7 @@ def _logits(
 ) -> "tuple[Evaluation, LabelPrior | None]":
     from lacal import pipeline
     from lacal.cli.show import WithProgress
+    from lacal.source import refuse_corrected, training_of
 
     counts = counts_of(given)
     source = source_of(
@@ -94,11 +96,13 @@ def _logits(
         given,
         class_names=loaded.prior.class_names if loaded else counts.names if counts else None,
         shift_blind=loaded is None or loaded.method == "logit-adjustment",
-        allow_adjusted=loaded is None,
+        allow_adjusted=loaded is None or given["force_adjust"],
     )
     prior = loaded.prior if loaded else prior_of(given, counts, source)
     if loaded is not None:
         loaded.check_fits(source.classes, source.class_names, source.place)
+        if not loaded.adjustment.changes_nothing:
+            refuse_corrected(training_of(source), source.place, force=given["force_adjust"])
     found = pipeline.evaluate(
         WithProgress(source), loaded, allow_tuned_rows=given["allow_tuned_rows"]
     )

@@ -11,12 +11,18 @@ from lacal.cli.model_options import (
     model_options_of,
     running_options,
 )
-from lacal.cli.options import FILE, format_options, model_inputs_of, refuse_typed
+from lacal.cli.options import (
+    FILE,
+    force_adjust_option,
+    format_options,
+    model_inputs_of,
+    refuse_typed,
+)
 from lacal.cli.sections import Sectioned
 from lacal.cli.supervised import supervised
 
 
-@click.command("export", cls=Sectioned, short_help="Write the adjusted model as a file.")
+@click.command("export", cls=Sectioned)
 @click.argument("model", type=FILE)
 @click.option("--calibration", type=FILE, required=True, help="File written by tune-tau.")
 @click.option(
@@ -28,6 +34,7 @@ from lacal.cli.supervised import supervised
 )
 @click.option("--fold", is_flag=True, help="Edit the head's weight and bias; add no step.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
+@force_adjust_option
 @format_options("text", "json")
 @inputs_option
 @model_options
@@ -63,6 +70,7 @@ def command(model: Path, **given: Any) -> None:
         trial=lambda opened: trial_inputs_of(opened, given),
         fold=given["fold"],
         force=given["force"],
+        force_adjust=given["force_adjust"],
     )
     say(f"wrote {out}")
     if given["json"] or given["format"] == "json":

@@ -20,7 +20,7 @@ def _tell_what_is_kept(given: dict[str, Any]) -> None:
         say(f"{rows:,} finished rows are kept; go on with --resume")
 
 
-@click.command("infer", cls=Sectioned, short_help="Run a model over inputs and store its logits.")
+@click.command("infer", cls=Sectioned)
 @click.argument("model", type=FILE)
 @click.argument("inputs", type=FILE)
 @click.option(

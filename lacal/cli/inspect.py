@@ -20,9 +20,7 @@ from lacal.cli.options import (
 from lacal.cli.sections import Sectioned
 
 
-@click.command(
-    "inspect", cls=Sectioned, short_help="Show what a logits file holds and what looks wrong."
-)
+@click.command("inspect", cls=Sectioned)
 @click.argument("source", type=FILE)
 @counts_options
 @source_options

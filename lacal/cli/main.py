@@ -59,9 +59,10 @@ class Stopped(BaseException):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def lacal(ctx: click.Context, config: str | None, debug: bool) -> None:
-    """Make classifiers trained on long-tailed data fair to their rare classes, after training.
+    """Make classifiers trained on long-tailed data fair to their rare classes, after training or while they train.
 
     \b
+    lacal train train.parquet --loss logit-adjusted -o run
     lacal tune-tau val.npz --counts counts.csv -o calibration.json
     lacal adjust test.npz --calibration calibration.json -o predictions.parquet
     """

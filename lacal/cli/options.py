@@ -117,6 +117,15 @@ def method_options(command: F) -> F:
     )(command)
 
 
+def force_adjust_option(command: F) -> F:
+    """Whether to adjust what adjusting over-corrects."""
+    return click.option(
+        "--force-adjust",
+        is_flag=True,
+        help="Adjust logits that carry the correction already, from lacal or from training.",
+    )(command)
+
+
 def format_options(*formats: str) -> Callable[[F], F]:
     """How the result is printed."""
     return _stack(

@@ -16,6 +16,7 @@ from lacal.cli.options import (
     counts_needed,
     counts_of,
     counts_options,
+    force_adjust_option,
     format_options,
     inputs_of,
     method_options,
@@ -28,9 +29,7 @@ from lacal.cli.sections import Sectioned
 from lacal.errors import UsageError
 
 
-@click.command(
-    "tune-tau", cls=Sectioned, short_help="Search tau for balanced error on a validation split."
-)
+@click.command("tune-tau", cls=Sectioned)
 @click.argument("val", type=FILE)
 @counts_options
 @method_options
@@ -63,6 +62,7 @@ from lacal.errors import UsageError
 )
 @click.option("-o", "--out", type=FILE, help="Calibration file to write (JSON).")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
+@force_adjust_option
 @source_options
 @format_options("text", "json")
 @takes_model
@@ -83,6 +83,7 @@ def command(val: Path, **given: Any) -> None:
     from lacal.pipeline.tune_tau import Search
     from lacal.report import numbers, text
     from lacal.report.warnings import of_tuning
+    from lacal.source import refuse_corrected, training_of
     from lacal.tau.grid import parse_grid
 
     output = given["out"]
@@ -101,9 +102,14 @@ def command(val: Path, **given: Any) -> None:
         given,
         class_names=counts.names if counts else None,
         shift_blind=name == "logit-adjustment",
+        allow_adjusted=given["force_adjust"],
     )
+    training = training_of(source)
+    refuse_corrected(training, source.place, force=given["force_adjust"])
     prior = required_prior_of(given, counts, source)
-    search = Search(name, grid, given["select"], given["draws"], given["seed"])
+    # Logits that carry the whole correction are right at tau 0, unless the rows say otherwise.
+    reference = 0.0 if training is not None and training.carries == "prior" else None
+    search = Search(name, grid, given["select"], given["draws"], given["seed"], reference)
     found = pipeline.tune_tau(
         WithProgress(source),
         prior,

@@ -47,9 +47,9 @@ def _fields_of(
 ) -> tuple[Field, ...]:
     name = asked.get(port.name)
     if name is not None and name not in table.fields:
+        whose = f" {shown(port.name)}" if port.name else ""
         raise DataError(
-            f"{place(table.path)}: has no field {shown(name)} (--input {shown(port.name)}); it has "
-            f"{_listed(table)}"
+            f"{place(table.path)}: has no field {shown(name)} (--input{whose}); it has {_listed(table)}"
         )
     if name is None and port.name in table.fields and port.name not in taken:
         name = port.name
@@ -117,11 +117,13 @@ def _usable(table: Table, one: Field, port: Port) -> Field:
 
 
 def _input(port: Port) -> str:
+    if not port.name:  # of a network that is yet to be built
+        return "numbers or images"
     return f"{shown(port.name)} ({port.dtype or 'any type'} of shape {_shape(port.shape)})"
 
 
 def _option(port: Port) -> str:
-    return f"--input {printable(port.name, 60)}=FIELD"
+    return f"--input {printable(port.name, 60)}=FIELD" if port.name else "--input FIELD"
 
 
 def _inputs(ports: tuple[Port, ...]) -> str:

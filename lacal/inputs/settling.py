@@ -121,7 +121,7 @@ def _settle_arrays(
                 f"{where}: {option} is for encoded images, these are arrays; leave it out (and a --preset "
                 "that brings it), and say --scale, --mean and --std as far as they need them"
             )
-    dtype, source = _dtype(port, where), _stored_dtype(stored)
+    dtype, source = _dtype(port, where), stored_dtype(stored)
     wanted = None if port.shape is None else port.shape[1:]
     computes = said.mean is not None or said.std is not None
     if computes and said.scale is None and source is not None and source.kind in "iu":
@@ -168,7 +168,7 @@ def _dtype(port: Port, where: str) -> np.dtype[Any] | None:
     return dtype
 
 
-def _stored_dtype(stored: str) -> np.dtype[Any] | None:
+def stored_dtype(stored: str) -> np.dtype[Any] | None:
     """The type meant by a file's own word for it; None where that is not known."""
     words = re.findall(r"[A-Za-z]+[0-9]*", stored)
     known = [word for word in words if word in WORDS or re.fullmatch(r"u?int[0-9]+|bool", word)]

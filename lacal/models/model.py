@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from lacal.errors import DataError, RunError
+from lacal.trained import TrainingRecord
 
 ModelKind = Literal["onnx", "torchscript", "exported"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -105,6 +106,10 @@ class Model(Protocol):
     @property
     def calibration(self) -> str | None:
         """The calibration (JSON) of a model that lacal has adjusted; None for any other."""
+
+    @property
+    def training(self) -> TrainingRecord | None:
+        """How it was trained, where lacal trained it."""
 
     @property
     def runs_on(self) -> RunsOn:

@@ -27,6 +27,8 @@ from lacal.models.kind import require_model
 from lacal.models.model import refuse_adjusted
 from lacal.models.trial import generated_inputs
 from lacal.scores import ScoreDoor
+from lacal.source import refuse_corrected
+from lacal.trained import KEY, TrainingRecord, same_model
 
 TRIAL_ROWS = 512
 # What may lie between folded logits and NumPy's, relative to max(1, |logit|): float32 rounding of the head.
@@ -80,6 +82,7 @@ def export(
     trial: Callable[[Model], Inputs | None],
     fold: bool = False,
     force: bool = True,
+    force_adjust: bool = False,
 ) -> Exported:
     """Write the model with the adjustment inside, whole and checked or not at all.
 
@@ -91,15 +94,20 @@ def export(
         trial: The inputs to compare the two models on; None for generated ones.
         fold: Edit the head in place instead of appending a step.
         force: Replace a file that is there.
+        force_adjust: Adjust a model whose training has put the whole correction into its logits.
 
     Raises:
-        DataError: The model is adjusted already, or does not fit the calibration.
+        DataError: The model is adjusted already, by lacal or by its training, or does not fit the calibration.
         UsageError: The head cannot be folded.
         RunError: The adjusted model does not give what NumPy gives; nothing is written.
     """
-    options, notes = _as_tuned(path, calibration, options)
+    sha256 = model_sha256(path)
+    options = _as_tuned(calibration, sha256, options)
     model = open_model(path, options)
     refuse_adjusted(model)
+    if not calibration.adjustment.changes_nothing:
+        refuse_corrected(model.training, str(path), force=force_adjust)
+    notes = _notes(calibration, sha256, model.training)
     given = trial(model)
     batches = _batches(model, given)
     original = [_run(model, arrays) for arrays in batches]
@@ -132,18 +140,26 @@ def export(
     )
 
 
-def _as_tuned(
-    path: Path, calibration: Calibration, options: ModelOptions
-) -> tuple[ModelOptions, list[str]]:
-    """The output that was tuned on, where none is named; a note where that was another model's."""
-    if calibration.inference is None:
-        return options, []
-    if calibration.inference.get("model_sha256") != model_sha256(path):
-        return options, ["the calibration was tuned on the logits of another model file"]
+def _notes(calibration: Calibration, sha256: str, training: TrainingRecord | None) -> list[str]:
+    """What speaks against this adjustment of this model."""
+    model: dict[str, Any] = {"model_sha256": sha256}
+    notes: list[str] = []
+    if training is not None:
+        model[KEY] = training.json()
+        notes += [] if calibration.adjustment.changes_nothing else training.cautions()
+    if calibration.inference is not None and not same_model(calibration.inference, model):
+        notes.append("the calibration was tuned on the logits of another model file")
+    return notes
+
+
+def _as_tuned(calibration: Calibration, sha256: str, options: ModelOptions) -> ModelOptions:
+    """The output that was tuned on, where none is named and that was of this model."""
+    if calibration.inference is None or calibration.inference.get("model_sha256") != sha256:
+        return options
     tuned = calibration.inference.get("output")
     if options.output is None and isinstance(tuned, str) and tuned != "output":
-        return replace(options, output=tuned), []
-    return options, []
+        return replace(options, output=tuned)
+    return options
 
 
 def _batches(model: Model, given: Inputs | None) -> list[list[NDArray[Any]]]:

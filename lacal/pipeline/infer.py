@@ -21,7 +21,7 @@ from lacal.pipeline.parts_store import (
     parts_store,
     rows_kept,
 )
-from lacal.source import Restartable
+from lacal.source import Restartable, training_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +91,8 @@ def infer(
     """
     check_output(path, force=force, resume=resume)
     kind = output_kind(path)
-    if kind == "npy" and source.inference.get("adjusted"):
-        raise UsageError(
-            f"{place(path)}: an .npy file cannot say that its logits are adjusted already; name a .npz or "
-            ".parquet file"
-        )
+    if kind == "npy":
+        _refuse_untold(source, path)
     with parts_store(path, source.plan(), resume=resume, force=force) as store:
         resumed = store.rows
         with _told_to_resume(path):
@@ -107,6 +104,17 @@ def infer(
         labelled = sum(part.labelled for part in store.parts)
         files = len(list(path.glob("part-*.parquet"))) if kind == "folder" else 1
         return Inferred(path, store.rows, labelled, resumed, files)
+
+
+def _refuse_untold(source: Restartable, path: Path) -> None:
+    """Refuse to store corrected logits in a file that has no room to say so."""
+    training = training_of(source)
+    trained_so = training is not None and training.carries == "prior"
+    if trained_so or source.inference.get("adjusted"):
+        raise UsageError(
+            f"{place(path)}: an .npy file cannot say that its logits are "
+            f"{'corrected by training' if trained_so else 'adjusted'} already; name a .npz or .parquet file"
+        )
 
 
 @contextmanager

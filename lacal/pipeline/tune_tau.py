@@ -36,6 +36,7 @@ class Search:
         rule: Selection rule.
         draws: Bootstrap draws.
         seed: Of the bootstrap and of the folds.
+        reference: The tau that shrinkage draws towards; None for the method's own.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Search:
     rule: Rule = "shrunk"
     draws: int = 1000
     seed: int = 0
+    reference: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,8 @@ def tune_tau(
         )
     exact = method.family(statistics) is not None
     low, high = float(search.grid[0]), float(search.grid[-1])
-    sample = Sample.on(path, unadjusted, Lattice.over(low, high, method))
+    lattice = Lattice.over(low, high, method, search.reference)
+    sample = Sample.on(path, unadjusted, lattice)
     picks: dict[str, float] = {rule: _pick(sample, rule, low, high) for rule in RULES}
     if not exact:
         picks = {rule: _nearest(search.grid, tau) for rule, tau in picks.items()}
@@ -133,7 +136,7 @@ def tune_tau(
         sample, sample.picker(search.rule), tau, draws=search.draws, seed=search.seed
     )
     crossed = cross_fit(sample, search.rule, seed=search.seed)
-    optimum = path.optimum(-np.inf, np.inf, method.reference)
+    optimum = path.optimum(-np.inf, np.inf, lattice.reference)
     record = TunedOn(
         rows=sketch.rows,
         labelled=int(before.support.sum()),

@@ -15,8 +15,8 @@ from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.inspect import Inspection
 from lacal.pipeline.tune_tau import Tuning
 from lacal.prior import Groups, LabelPrior
-from lacal.report.warnings import of_gain, of_other_logits, of_tuning
-from lacal.source import Source
+from lacal.report.warnings import of_gain, of_other_logits, of_training, of_tuning
+from lacal.source import Source, training_of
 from lacal.tau.resampling import Estimate
 
 SCHEMA_VERSION = 1
@@ -61,7 +61,7 @@ def class_rate(tally: ClassTally, index: int) -> Json:
 def inspection(seen: Inspection, source: Source, prior: LabelPrior | None) -> Json:
     """What `inspect` found."""
     names = source.class_names if prior is None else prior.class_names
-    groups = None if prior is None else prior.groups()
+    groups, trained = None if prior is None else prior.groups(), training_of(source)
     return {
         "schema_version": SCHEMA_VERSION,
         "command": "inspect",
@@ -75,6 +75,7 @@ def inspection(seen: Inspection, source: Source, prior: LabelPrior | None) -> Js
         "unlabelled_rows": seen.unlabelled,
         "support": seen.tally.support.tolist(),
         "absent_classes": seen.tally.absent.tolist(),
+        "trained_with": None if trained is None else trained.json(),
         "training": None
         if prior is None or groups is None
         else {
@@ -106,11 +107,11 @@ def tuning(found: Tuning, source: Source, groups: Groups) -> Json:
         "bias": found.calibration.bias_rule,
         "select": found.search.rule,
         "tau": found.tau,
-        "tau_interval": _interval(found.bootstrap.tau),
+        "tau_interval": interval(found.bootstrap.tau),
         "at_edge": found.at_edge,
         "exact": found.exact,
         "gain": found.bootstrap.gain.value,
-        "gain_interval": _interval(found.bootstrap.gain),
+        "gain_interval": interval(found.bootstrap.gain),
         "gain_cross_fitted": found.cross_fit.gain,
         "gain_cross_fitted_standard_error": found.cross_fit.standard_error,
         "draws": found.bootstrap.draws,
@@ -141,6 +142,7 @@ def adjusted(done: Adjusted, source: Source, groups: Groups) -> Json:
         "source": source.place,
         "output": str(done.path),
         "warnings": [
+            *of_training(done.calibration, source.inference),
             *of_other_logits(done.calibration, source.inference),
             *of_gain(scored.paired.gain()),
         ],
@@ -149,7 +151,7 @@ def adjusted(done: Adjusted, source: Source, groups: Groups) -> Json:
         "method": done.calibration.method,
         "tau": done.calibration.tau,
         "tuned_share": scored.tuned_share,
-        "gain": _gain(scored.paired.gain()),
+        "gain": gain_of(scored.paired.gain()),
         "unadjusted": errors(scored.unadjusted, groups, names) if labelled else None,
         "adjusted": errors(scored.adjusted, groups, names) if labelled else None,
     }
@@ -165,12 +167,16 @@ def evaluation(
         "schema_version": SCHEMA_VERSION,
         "command": "evaluate",
         "source": place,
-        "warnings": [*of_other_logits(calibration, found.inference), *of_gain(found.gain)],
+        "warnings": [
+            *of_training(calibration, found.inference),
+            *of_other_logits(calibration, found.inference),
+            *of_gain(found.gain),
+        ],
         "rows": found.rows,
         "method": None if calibration is None else calibration.method,
         "tau": None if calibration is None else calibration.tau,
         "tuned_share": found.tuned_share,
-        "gain": _gain(found.gain),
+        "gain": gain_of(found.gain),
         **errors(found.tally, groups, names),
         "unadjusted": None if found.unadjusted is None else errors(found.unadjusted, groups, names),
     }
@@ -180,7 +186,8 @@ def _names(calibration: Calibration) -> tuple[str, ...] | None:
     return None if calibration.class_names is None else tuple(calibration.class_names)
 
 
-def _gain(one: Gain | None) -> Json | None:
+def gain_of(one: Gain | None) -> Json | None:
+    """A gain with its standard error and 95 % interval; None where there is none."""
     if one is None:
         return None
     return {
@@ -190,7 +197,8 @@ def _gain(one: Gain | None) -> Json | None:
     }
 
 
-def _interval(one: Estimate) -> list[float]:
+def interval(one: Estimate) -> list[float]:
+    """Its two ends."""
     return [one.low, one.high]
 
 

@@ -18,7 +18,7 @@ from lacal.pipeline.inspect import Inspection
 from lacal.pipeline.tune_tau import Tuning
 from lacal.prior import Groups, LabelPrior
 from lacal.report.warnings import absent
-from lacal.source import Source
+from lacal.source import Source, training_of
 from lacal.tau.selection import RULES
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -53,7 +53,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | No
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    heading = None if title is None else Text(title)  # a path may hold what reads as markup
+    drawn = Table(title=heading, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for at, name in enumerate(columns):
         drawn.add_column(name, justify="left" if at == 0 else "right", no_wrap=at > 0)
     for row in rows:
@@ -223,8 +224,10 @@ def inspection(seen: Inspection, source: Source, prior: LabelPrior | None) -> li
         rows.append(["training counts", f"{counts.max():,} .. {counts.min():,}"])
         rows.append(["imbalance ratio", f"{prior.imbalance_ratio:,.0f}"])
         rows.append(["groups", shape])
+    trained = training_of(source)
+    told = [] if trained is None else [f"trained with {trained.described()}: {trained.meaning()}"]
     findings = [f"warning: {one}" for one in seen.findings] or ["nothing looks wrong"]
-    return [printable(source.place, 200), table(["", ""], rows), *findings]
+    return [printable(source.place, 200), table(["", ""], rows), *told, *findings]
 
 
 def _tuned_rows(share: float) -> str:

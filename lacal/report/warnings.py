@@ -10,6 +10,7 @@ from lacal.metrics import ClassTally, Gain
 from lacal.names import some_classes
 from lacal.pipeline.tune_tau import Tuning
 from lacal.ranks import rank_correlation
+from lacal.trained import record_of_logits, same_model
 
 # Rank correlation of head norms and class counts below which the norms say too little.
 WEAK = 0.3
@@ -18,8 +19,8 @@ STEPS = ("resize", "crop", "scale", "mean", "std", "layout", "channels")
 
 
 def of_tuning(found: Tuning) -> list[str]:
-    """About the gain, the range, absent classes, and the grid."""
-    warnings = []
+    """About what training did, the gain, the range, absent classes, and the grid."""
+    warnings = _carried(found.calibration.inference)
     gain = found.bootstrap.gain
     low, high = found.search.grid[[0, -1]]
     if gain.value <= 0:
@@ -62,6 +63,23 @@ def of_gain(gain: Gain | None) -> list[str]:
     return [f"this adjustment {sure}raises the balanced error of these rows"]
 
 
+def of_training(calibration: Calibration | None, inference: dict[str, Any] | None) -> list[str]:
+    """About an adjustment of logits into which training has put some of the correction already.
+
+    Args:
+        calibration: What is applied, if anything.
+        inference: How the logits it is applied to were made, where that is known.
+    """
+    if calibration is None or calibration.adjustment.changes_nothing:
+        return []
+    return _carried(inference)
+
+
+def _carried(inference: dict[str, Any] | None) -> list[str]:
+    training = record_of_logits(inference, "the logits")
+    return [] if training is None else training.cautions()
+
+
 def of_other_logits(calibration: Calibration | None, inference: dict[str, Any] | None) -> list[str]:
     """About a calibration that was tuned on another model's logits, or on inputs preprocessed otherwise.
 
@@ -72,8 +90,10 @@ def of_other_logits(calibration: Calibration | None, inference: dict[str, Any] |
     tuned = None if calibration is None else calibration.inference
     if tuned is None or inference is None:
         return []
-    if tuned.get("model_sha256") != inference.get("model_sha256"):
+    if not same_model(tuned, inference):
         return ["the calibration was tuned on the logits of another model file"]
+    if "inputs" not in tuned or "inputs" not in inference:  # logits that lacal train stored
+        return []
     steps = [_steps(one.get("inputs")) for one in (tuned, inference)]
     names = sorted(
         name

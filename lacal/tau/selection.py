@@ -6,7 +6,8 @@ holds 0 and 1:
 - "min": the lowest point of the curve as it is.
 - "smoothed": the minimum after Gaussian smoothing.
 - "shrunk" (the default): of all taus whose smoothed excess over that minimum is within half a standard
-  error of the PAIRED difference between the two, the one nearest the method's reference tau. The error
+  error of the PAIRED difference between the two, the one nearest the reference tau: the method's own, or 0
+  for logits that training has corrected already. The error
   is that of the smoothed difference: smoothing takes out noise, and to count what it took out as doubt
   would hold tau at its reference against the evidence.
 
@@ -98,8 +99,10 @@ class Lattice:
     reference: float
 
     @classmethod
-    def over(cls, low: float, high: float, method: Method) -> "Lattice":
-        """The lattice for picking in low..high."""
+    def over(
+        cls, low: float, high: float, method: Method, reference: float | None = None
+    ) -> "Lattice":
+        """The lattice for picking in low..high; the method's own reference where none is given."""
         width = high - low + 2 * MARGIN * method.bandwidth
         step = max(method.bandwidth / NODES_PER_BANDWIDTH, width / MAX_NODES)
         first = np.floor((low - MARGIN * method.bandwidth) / step)
@@ -110,7 +113,8 @@ class Lattice:
         distance = (taus[:, None] - taus) / method.bandwidth
         kernel = np.where(np.abs(distance) <= MARGIN, np.exp(-0.5 * distance**2), 0.0)
         kernel /= kernel.sum(axis=1, keepdims=True)
-        return cls(taus, (taus >= low) & (taus <= high), kernel, method.reference)
+        inside = (taus >= low) & (taus <= high)
+        return cls(taus, inside, kernel, method.reference if reference is None else reference)
 
     def spans(self, path: TauPath) -> Spans:
         """The path's intervals on this lattice; those that hold no node are left out."""

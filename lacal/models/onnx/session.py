@@ -26,8 +26,10 @@ from lacal.models.onnx.ports import (
     input_ports,
 )
 from lacal.names import shown
+from lacal.trained import TrainingRecord, record_from_text
 
 CALIBRATION_KEY = "lacal.calibration"
+TRAINING_KEY = "lacal.training"
 CLASS_NAMES_KEY = "class_names"
 FOREIGN_NAMES_KEYS = ("names", "classes", "id2label")  # taken only where they fit to the letter
 WIDENED = "lacal_float32"  # name of a cast put behind an output that NumPy cannot hold
@@ -44,6 +46,7 @@ class OnnxModel:
     batch_size: int | None
     class_names: tuple[str, ...] | None
     calibration: str | None
+    training: TrainingRecord | None
     runs_on: RunsOn
     _session: Any = field(repr=False)
     _takes: tuple[tuple[np.dtype[Any], tuple[int | None, ...]], ...]  # type and sides of a row
@@ -92,7 +95,8 @@ def open_onnx(path: Path, options: ModelOptions) -> Model:
         options: Output, device and threads.
 
     Raises:
-        DataError: The file is damaged, is no model of rows to scores, or needs a newer onnxruntime.
+        DataError: The file or its training record is damaged, it is no model of rows to scores, or needs a
+            newer onnxruntime.
         UsageError: --output is needed or names no scores, or another precision than float32 is asked for.
         MissingExtra: `onnx` or `onnxruntime` is not installed.
         RunError: The device cannot be had.
@@ -124,6 +128,7 @@ def open_onnx(path: Path, options: ModelOptions) -> Model:
         batch_size=batch_size,
         class_names=_class_names(entries, classes),
         calibration=entries.get(CALIBRATION_KEY),
+        training=record_from_text(entries.get(TRAINING_KEY), place(path)),
         runs_on=runs_on,
         _session=session,
         _takes=tuple(

@@ -17,8 +17,10 @@ from lacal.formats.fields import names_from_json
 from lacal.formats.shown import place, printable, reason
 from lacal.formats.zipped import members_of, only_compressed, zip_errors
 from lacal.models.torch.exported_graph import NotPlain, plain_json
+from lacal.trained import TrainingRecord, record_from_text
 
 CALIBRATION = "extra/lacal_calibration.json"
+TRAINING = "extra/lacal_training.json"
 CLASS_NAMES = "extra/class_names.json"
 SAMPLE_INPUTS = "data/sample_inputs/model.pt"
 GRAPH = "models/model.json"
@@ -31,11 +33,11 @@ PLAIN_MEMBERS = re.compile(
     r"data/weights/(?:weight_[0-9]+|model_weights_config\.json)"
     r"|data/constants/(?:tensor_[0-9]+|model_constants_config\.json)"
     r"|data/sample_inputs/model\.pt|models/model\.json"
-    r"|extra/(?:lacal_calibration|class_names)\.json"
+    r"|extra/(?:lacal_calibration|lacal_training|class_names)\.json"
     r"|archive_format|archive_version|version|byteorder"
     r"|\.data/(?:version|serialization_id)|\.format_version|\.storage_alignment"
 )
-EXTRA_LIMIT = 64 << 20  # bytes of a calibration or of class names
+EXTRA_LIMIT = 64 << 20  # bytes of a calibration, a training record, or of class names
 CUDA_IN_CODE = re.compile(rb'torch\.device\("(cuda(?::[0-9]+)?)"')
 CUDA_IN_GRAPH = re.compile(rb'"type":\s*"(cuda)"')
 
@@ -141,6 +143,15 @@ def archive_class_names(path: Path) -> tuple[str, ...] | None:
         DataError: The file is damaged, or the entry is something else.
     """
     return names_from_json(path, _extra(path, CLASS_NAMES))
+
+
+def archive_training(path: Path) -> TrainingRecord | None:
+    """How the model was trained, where lacal trained it.
+
+    Raises:
+        DataError: The file or the record is damaged.
+    """
+    return record_from_text(_extra(path, TRAINING), place(path))
 
 
 def _extra(path: Path, wanted: str) -> bytes | None:

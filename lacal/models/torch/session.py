@@ -13,7 +13,7 @@ from lacal.errors import DataError, LacalError
 from lacal.formats.shown import place
 from lacal.models.kind import require_model
 from lacal.models.model import Model, ModelKind, ModelOptions, Port, RunsOn
-from lacal.models.torch.archive import archive_class_names, archive_note
+from lacal.models.torch.archive import archive_class_names, archive_note, archive_training
 from lacal.models.torch.device import device_for, in_precision, runs_on, set_up
 from lacal.models.torch.faults import run_fault
 from lacal.models.torch.load import (
@@ -32,6 +32,7 @@ from lacal.models.torch.outputs import (
     refuse_script_probabilities,
 )
 from lacal.names import shown
+from lacal.trained import TrainingRecord
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class TorchModel:
     batch_size: int | None
     class_names: tuple[str, ...] | None
     calibration: str | None
+    training: TrainingRecord | None
     runs_on: RunsOn
     _torch: ModuleType
     _forward: Callable[..., Any]
@@ -151,6 +153,7 @@ def open_torch_model(path: Path, options: ModelOptions) -> Model:
     """
     kind = require_model(path)
     calibration, class_names = archive_note(path), archive_class_names(path)
+    training = archive_training(path)
     torch = torch_module()
     device = device_for(torch, options.device)
     set_up(torch, device, options)
@@ -176,6 +179,7 @@ def open_torch_model(path: Path, options: ModelOptions) -> Model:
         batch_size=_fixed_batch(path, inputs),
         class_names=class_names,
         calibration=calibration,
+        training=training,
         runs_on=runs_on(torch, device, options, note),
         _torch=torch,
         _forward=_called_with(torch, module, layout, len(inputs)),

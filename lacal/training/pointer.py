@@ -1,0 +1,50 @@
+"""state/last.json: which checkpoints of a run are whole. No torch here."""
+
+from pathlib import Path
+
+import msgspec
+
+from lacal.atomic import writing
+
+POINTER = "last.json"
+
+
+class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A checkpoint to be trusted, as the pointer tells of it.
+
+    Attributes:
+        epochs: How many were finished; also in the name of its file.
+        sha256: Of its file.
+        best: The checkpoint of the best epoch so far, by its number of finished epochs.
+        best_sha256: Of that file.
+    """
+
+    epochs: int
+    sha256: str
+    best: int
+    best_sha256: str
+
+
+class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """state/last.json: the checkpoints that are whole, the newest first."""
+
+    kept: tuple[Kept, ...]
+
+
+def read_pointer(state: Path) -> Pointer | None:
+    """The checkpoints that are whole; None before the first.
+
+    Raises:
+        OSError: The file cannot be read.
+        msgspec.MsgspecError: It is damaged.
+    """
+    try:
+        return msgspec.json.decode((state / POINTER).read_bytes(), type=Pointer)
+    except FileNotFoundError:
+        return None
+
+
+def write_pointer(state: Path, pointer: Pointer) -> None:
+    """Replace the file."""
+    with writing(state / POINTER) as file:
+        file.write(msgspec.json.encode(pointer))
