@@ -213,6 +213,6 @@ def _check_free(path: Path) -> None:
             f"{place(path)}: holds a finished run; name another folder, or replace it with --force"
         )
     raise UsageError(
-        f"{place(path)}: a broken run left {epochs:,} finished epochs; go on with --resume, or start anew "
+        f"{place(path)}: a broken run left finished epochs ({epochs:,}); go on with --resume, or start anew "
         "with --force"
     )

@@ -177,5 +177,5 @@ def _told_to_resume(folder: RunFolder) -> Iterator[None]:
         if not epochs:
             raise
         raise RunError(
-            f"{error}; {epochs:,} finished epochs are kept, go on with --resume"
+            f"{error}; finished epochs are kept ({epochs:,}), go on with --resume"
         ) from error

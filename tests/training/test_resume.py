@@ -28,7 +28,7 @@ from lacal.training.run_folder import run_folder
 from lacal.training.train import Trained, train
 from tests.training.training_world import Heard, Stop, StopsAt, tiny_data, tiny_options
 
-KILLS = int(os.environ.get("LACAL_KILLS", "8"))
+KILLS = int(os.environ.get("LACAL_KILLS", "6"))
 FEATURES, IMAGES = tiny_data(), tiny_data(shape=(1, 8, 8))
 STEPS = 6  # of an epoch: 42 rows in 8, the last of 2
 
@@ -257,7 +257,7 @@ def test_a_full_disk_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.Monke
         trained(tmp_path / "run", said)
     assert seen
     assert "No space left on device" in str(error.value)
-    assert "1 finished epochs are kept, go on with --resume" in str(error.value)
+    assert "finished epochs are kept (1), go on with --resume" in str(error.value)
     monkeypatch.undo()
     assert trained(tmp_path / "run", said).resumed_epochs == 1
     assert content(tmp_path / "run") == content(tmp_path / "alone")

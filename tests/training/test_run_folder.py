@@ -119,7 +119,7 @@ def test_a_run_that_is_there_needs_a_word(tmp_path: Path) -> None:
     broken_run(tmp_path / "broken", epochs=2)
     finished_run(tmp_path / "finished")
     said = str(refused(tmp_path / "broken"))
-    assert "a broken run left 2 finished epochs; go on with --resume, or start anew" in said
+    assert "a broken run left finished epochs (2); go on with --resume, or start anew" in said
     assert epochs_kept(tmp_path / "broken") == 2
     said = str(refused(tmp_path / "finished"))
     assert "holds a finished run" in said
