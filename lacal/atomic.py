@@ -25,6 +25,7 @@ from lacal.formats.sniff import is_pattern
 # systems, a character takes up to 4, and host, process id, random part and suffix need 40.
 _STEM = 50
 
+_TOO_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -95,9 +96,10 @@ def writing(path: Path, *, replace: bool = True) -> Iterator[BufferedWriter]:
                 temporary.replace(target)
             sync_folder(target.parent)
         except OSError as error:
+            space = "free some space or " if error.errno in _TOO_FULL else ""
             raise RunError(
-                f"{path}: could not be written ({_reason(error)}); nothing was changed, free some "
-                "space or choose another place"
+                f"{path}: could not be written ({_reason(error)}); nothing was changed, {space}choose "
+                "another place"
             ) from error
     finally:
         with contextlib.suppress(OSError):

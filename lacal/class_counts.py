@@ -26,12 +26,14 @@ class Counts:
         values: One number a class, unchecked.
         names: Class names in the same order, where the file has them.
         counted: Whether the values were counted from training labels.
+        placed: Whether numbers 0..k-1 in the file placed the values, without names beside them.
     """
 
     path: Path
     values: NDArray[Any]
     names: tuple[str, ...] | None = None
     counted: bool = False
+    placed: bool = False
 
     def prior(
         self,
@@ -67,6 +69,8 @@ class Counts:
             )
         if self.names is not None:
             check_distinct(self.names, place)
+        elif self.placed:
+            _refuse_numbered_names(class_names, place, logits_place)
         names = agree(class_names, logits_place, self.names, place)
         try:
             return LabelPrior(whole, names, zero_count or ZeroCount())
@@ -104,21 +108,23 @@ def checked_counts(counts: NDArray[Any], place: str, what: str = "count") -> NDA
 def in_class_order(
     path: Path, values: NDArray[Any], keys: list[list[str]], names: tuple[str, ...] | None = None
 ) -> Counts:
-    """Numbered keys place their counts, other keys name them."""
+    """Numbered keys place their counts, other keys name them; of several columns of numbers the first places."""
     for column in (*keys, *([] if names is None else [names])):
         _check_pairs(column, values, str(path))
     order: list[int] | None = None
     for column in keys:
         numbers = class_numbers(column)
-        if numbers is not None:
+        if order is None and numbers is not None:
             order = np.argsort(numbers).tolist()
         else:
-            _refuse_text_order(column, str(path))
+            # Beside numbers that place the counts a column of digits holds names, in whatever order.
+            if order is None:
+                _refuse_text_order(column, str(path))
             names = tuple(column)
     if order is not None:
         values = values[order]
         names = None if names is None else tuple(names[j] for j in order)
-    return Counts(path, values, names)
+    return Counts(path, values, names, placed=order is not None and names is None)
 
 
 def _check_pairs(names: Sequence[str], values: NDArray[Any], place: str) -> None:
@@ -127,6 +133,19 @@ def _check_pairs(names: Sequence[str], values: NDArray[Any], place: str) -> None
         raise DataError(
             f"{place}: has {len(names)} class names and {values.size} counts; they must pair up"
             + hint * (values.size > len(names))
+        )
+
+
+def _refuse_numbered_names(
+    class_names: tuple[str, ...] | None, place: str, logits_place: str
+) -> None:
+    """Names that are the numbers 0..k-1 in another order: nobody can tell which of both a key means."""
+    numbers = class_numbers(list(class_names or ()))
+    if numbers and numbers != sorted(numbers):
+        at = next(j for j, number in enumerate(numbers) if j != number)
+        raise DataError(
+            f"{place}: is '{at}' class {at}, or the class of that name? {logits_place} names class {at} "
+            f"'{numbers[at]}'; write a table of class,name,count"
         )
 
 

@@ -43,3 +43,7 @@ class RunError(LacalError):
     """The machine failed the run: a full disk, an unwritable folder, a lost file."""
 
     exit_code = 3
+
+
+class Interruption(BaseException):
+    """Somebody outside asked the run to end: it passes through every seam that catches what user code raises."""

@@ -52,6 +52,10 @@ def check_distinct(names: tuple[str, ...], place: str) -> None:
             raise DataError(
                 f"{place}: class name {shown(name)} is not valid UTF-8 text; spell it anew"
             )
+        if "\0" in name:
+            raise DataError(
+                f"{place}: class name {shown(name)} holds a NUL character; spell it anew"
+            )
     if len(set(names)) != len(names):
         seen: set[str] = set()
         twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]

@@ -124,6 +124,6 @@ def refuse_corrected(training: TrainingRecord | None, place: str, *, force: bool
     if training is not None and training.carries == "prior" and not force:
         raise DataError(
             f"{place}: was trained with {training.described()}: {training.meaning()} already, and adjusting "
-            "them again over-corrects; predict with its raw logits (lacal adjust --tau 0 writes predictions), "
+            "them again over-corrects; predict with its raw logits (lacal adjust --tau 0 --counts COUNTS writes predictions), "
             "or say --force-adjust"
         )

@@ -173,3 +173,23 @@ def test_a_name_that_no_file_could_hold(tmp_path: Path) -> None:
     path = written(tmp_path / "c.json", '{"\\ud800": 5, "b": 3}')
     with pytest.raises(DataError, match=r"'\\ud800' is not valid UTF-8 text"):
         read_counts(path).prior()
+
+
+PERMUTED = ("1", "0", "2")
+
+
+def test_names_that_are_numbers_stand_beside_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text("class,name,count\n1,0,20\n0,1,60\n2,2,8\n")
+    counts = read_counts(path)
+    assert (counts.names, counts.values.tolist()) == (PERMUTED, [60, 20, 8])
+    assert counts.prior(class_names=PERMUTED).class_counts.tolist() == [60, 20, 8]
+
+
+def test_a_key_that_could_be_a_number_or_a_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text("class,count\n1,60\n0,20\n2,8\n")
+    counts = read_counts(path)
+    assert counts.prior(class_names=("0", "1", "2")).class_counts.tolist() == [20, 60, 8]
+    with pytest.raises(DataError, match=r"is '0' class 0, or the class of that name\?"):
+        counts.prior(class_names=PERMUTED, logits_place="val.npz")

@@ -34,6 +34,17 @@ def command(what, out):
     print(os.getpid(), flush=True)
     if what == "fail":
         raise DataError("x.onnx: is bad; mend it")
+    if what == "debug":
+        raise ValueError("lacal's own")
+    if what == "exit":
+        sys.exit(0)
+    if what.startswith("_exit"):
+        if out:
+            if os.fork():
+                os._exit(int(what[5:]))
+            os.close(1), os.close(2)
+            time.sleep(20)  # holds all that the child held open
+        os._exit(int(what[5:]))
     if what.startswith("SIG"):
         os.kill(os.getpid(), getattr(signal, what))
     if what == "write":
@@ -104,6 +115,35 @@ def test_a_crash_is_a_sentence(script: Path, name: str) -> None:
     assert running.returncode == 3
     assert err.count("\n") == 1
     assert ("memory ran out" if name == "SIGKILL" else f"runtime crashed ({name})") in err
+
+
+@pytest.mark.parametrize("code", [0, 2, 7])
+@pytest.mark.parametrize("left_behind", [False, True])
+def test_a_child_that_ends_before_it_is_done_has_failed(
+    script: Path, code: int, left_behind: bool
+) -> None:
+    began = time.monotonic()
+    running = start(script, f"_exit{code}", *(["--out", "x"] if left_behind else []))
+    _, err = running.communicate()
+    assert running.returncode == 3
+    assert err.startswith(f"Error: _exit{code}: the process that runs the model ended before it")
+    assert f"(exit code {code})" in err
+    assert err.count("\n") == 1
+    assert time.monotonic() - began < 10
+
+
+def test_code_that_calls_exit_has_not_succeeded(script: Path) -> None:
+    running = start(script, "exit")
+    _, err = running.communicate()
+    assert running.returncode == 3
+    assert err == "Error: the run ended before it was done; code that it ran called exit (0).\n"
+
+
+def test_a_fault_of_lacal_keeps_its_traceback_alone(script: Path) -> None:
+    running = start(script, "debug")
+    _, err = running.communicate()
+    assert running.returncode == 1
+    assert err.endswith("ValueError: lacal's own\n")
 
 
 @pytest.mark.parametrize(

@@ -85,26 +85,28 @@ def test_a_corrected_run_says_not_to_correct_it_again(
 ) -> None:
     assert lacal(*TRAIN, "-o", "run", "--loss", "logit-adjusted") == 0
     out, _ = capfd.readouterr()
-    answer, _, meaning = out.splitlines()[:3]
+    answer, meaning = out.splitlines()[:2]
     assert answer.startswith("test: balanced error ")
-    assert " % as it is, " in answer
+    assert "tau" not in answer
     assert (
         "its logits carry the whole correction for the training counts; predict with them"
         in meaning
     )
     found = json.loads(Path("run/summary.json").read_text())
     assert found["carries"] == "prior"
-    assert found["next"] == ["lacal evaluate run/test_logits.parquet --counts run/counts.csv"]
+    assert [line.split()[1] for line in found["next"]] == ["evaluate", "adjust"]
     assert (
         json_of(capfd, *found["next"][0].split()[1:])["balanced_error"]
         == (found["test"]["unadjusted"]["balanced_error"])
     )
+    assert lacal(*found["next"][1].split()[1:]) == 0  # the raw predictions
     line = ("tune-tau", "run/val_logits.parquet", "--counts", "run/counts.csv")
     assert "over-corrects" in refusal(capfd, *line)
 
 
 def test_stdout_carries_the_result_alone(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
     line = (*TRAIN, "-o", "run", "--recipe", "menon2021-cifar", "--augment", "")
+    line += ("--warmup", "1", "--schedule", "cosine")
     assert lacal(*line) == 0
     out, err = capfd.readouterr()
     assert out.startswith("test: balanced error ")

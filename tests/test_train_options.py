@@ -189,16 +189,16 @@ def test_what_is_typed_goes_before_the_recipe(
         "--lr",
         "0.1",
         "--epochs",
-        "20",
+        "190",
         "--loss-option",
         "drw=0.5",
     )
     options = settled(asked, *line)
-    assert (options.lr, options.epochs, options.batch_size) == (0.1, 20, 128)
+    assert (options.lr, options.epochs, options.batch_size) == (0.1, 190, 128)
     assert options.loss_options == {"max_margin": 0.5, "drw": 0.5, "drw_beta": 0.9999}
     err = capfd.readouterr().err
     assert "recipe cao2019-cifar: LDAM with deferred re-weighting" in err
-    assert "  epochs         20 (as you say; the recipe: 200)" in err
+    assert "  epochs         190 (as you say; the recipe: 200)" in err
     assert "  lr             0.1 (as you say; the recipe: 0.1)" in err
     assert "drw 0.5, drw_beta 0.9999 (as you say; the recipe: max_margin 0.5, drw 0.8" in err
 
@@ -217,10 +217,10 @@ def test_environment_and_file_go_before_the_recipe(
     config = tmp_path / "own.toml"
     config.write_text("[train]\nlr = 0.3\nloss-option = ['tau=2']\n")
     line = ("train", "x", "-o", "run", "--recipe", "menon2021-cifar")
-    monkeypatch.setenv("LACAL_TRAIN_EPOCHS", "9")
+    monkeypatch.setenv("LACAL_TRAIN_EPOCHS", "190")
     assert lacal("--config", config, *line) == 2
     options = asked["options"]
-    assert (options.lr, options.epochs, options.loss_options["tau"]) == (0.3, 9, 2.0)
+    assert (options.lr, options.epochs, options.loss_options["tau"]) == (0.3, 190, 2.0)
 
 
 def test_a_second_stage(asked: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -22,8 +23,8 @@ from lacal import __version__
 from lacal.cli.commands import Commands
 from lacal.cli.config import defaults
 from lacal.cli.show import remark, say
-from lacal.cli.supervised import ChildStopped, in_child
-from lacal.errors import LacalError
+from lacal.cli.supervised import ChildStopped, in_child, say_ended
+from lacal.errors import Interruption, LacalError
 
 BAD_INPUT = 2
 RUN_FAILED = 3
@@ -32,7 +33,7 @@ RUN_FAILED = 3
 BAD_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR)
 
 
-class Stopped(BaseException):
+class Stopped(Interruption):
     """A signal asked the process to end."""
 
     def __init__(self, number: int) -> None:
@@ -77,9 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     given = list(sys.argv[1:] if arguments is None else arguments)
     asked = os.environ.get("LACAL_DEBUG", "").strip().lower()
     debug = "--debug" in given or asked not in ("", "0", "false", "f", "no", "n", "off")
-    code = run(given, debug, supervise=hasattr(os, "fork"))
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
+    try:
+        code = run(given, debug, supervise=hasattr(os, "fork"))
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+    finally:
+        say_ended()
     if in_child():
         os._exit(code)  # a native runtime that was stopped midway may abort in its own clean-up
     raise SystemExit(code)
@@ -115,9 +119,14 @@ def run(arguments: list[str], debug: bool = False, *, supervise: bool = False) -
     except Stopped as stop:
         say(f"Stopped by {signal.Signals(stop.number).name}; outputs are whole or absent.")
         return 128 + stop.number
-    except (BrokenPipeError, SystemExit):
+    except (BrokenPipeError, SystemExit) as error:
         # The reader of our output has seen enough, which click and rich turn into SystemExit; point
         # stdout away so that exit does not trip over it.
+        if isinstance(error, SystemExit) and _raised_in(error) not in ("click", "rich"):
+            say(
+                f"Error: the run ended before it was done; code that it ran called exit ({error.code})."
+            )
+            return RUN_FAILED
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError:
@@ -141,6 +150,12 @@ def run(arguments: list[str], debug: bool = False, *, supervise: bool = False) -
         say(f"Error: {place}{error.strerror or error}; the run could not go on.")
         return RUN_FAILED
     return code or 0  # a command's own, from `ctx.exit`
+
+
+def _raised_in(error: BaseException) -> str:
+    """The package whose code raised it."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _prepare_streams() -> None:

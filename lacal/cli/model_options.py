@@ -213,7 +213,7 @@ def model_source_of(
     allow_adjusted: bool = False,
 ) -> "ModelSource":
     """A model over its inputs, tried on the first rows; what is done to them is said on stderr."""
-    from lacal.cli.show import say
+    from lacal.cli.show import say, warn
     from lacal.inputs import open_inputs
     from lacal.model_source import open_model_source
     from lacal.models import open_model
@@ -239,21 +239,35 @@ def model_source_of(
     )
     for line in source.described():
         say(line)
+    warn(_twice_normalised(model, options))
     return source
 
 
 def trial_inputs_of(model: "Model", given: dict[str, Any]) -> "Inputs | None":
     """Inputs to try a model on, where some are given; what is done to them is said on stderr."""
-    from lacal.cli.show import say
+    from lacal.cli.show import say, warn
     from lacal.inputs import open_inputs
 
     if not runs_model(given):
         refuse_typed(*PREPROCESSING, "input", "root", because="without --inputs nothing is read")
         return None
-    inputs = open_inputs(given["inputs"], model.inputs, input_options_of(given))
+    options = input_options_of(given)
+    inputs = open_inputs(given["inputs"], model.inputs, options)
     for line in inputs.described():
         say(line)
+    warn(_twice_normalised(model, options))
     return inputs
+
+
+def _twice_normalised(model: "Model", options: "InputOptions") -> list[str]:
+    """A warning where pixels are scaled for a model of `lacal train`, which does so itself."""
+    said = options.preprocessing
+    if model.training is None or (said.scale in (None, 1) and not said.mean and not said.std):
+        return []
+    return [
+        f"{model.path}: was trained by lacal on raw values, which it normalises itself; say --scale 1 and leave "
+        "--mean and --std out, unless these inputs are stored otherwise than the training data were"
+    ]
 
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, str]:

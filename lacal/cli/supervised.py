@@ -15,11 +15,11 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 import click
 
-from lacal.errors import RunError
+from lacal.errors import Interruption, RunError
 
 GRACE = 1.5  # seconds a child has to end by itself
 ASKED_TO_STOP = signal.SIGUSR2
@@ -28,10 +28,33 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 F = TypeVar("F", bound=Callable[..., Any])
 
 _is_child = False
+_end: int | None = None  # where a child says that it ended as it should
 
 
-class ChildStopped(BaseException):
+class ChildStopped(Interruption):
     """The parent asked this child to end; the parent speaks."""
+
+
+class Words(NamedTuple):
+    """How a command speaks of a child that is gone.
+
+    Attributes:
+        process: What was killed, or ended too soon.
+        runtime: What crashed.
+        blamed: What may have been at fault in a crash, and how to mend it.
+    """
+
+    process: str
+    runtime: str
+    blamed: str
+
+
+def _words_of_model(given: dict[str, Any], place: str) -> Words:
+    return Words(
+        f"{place}: the process that runs the model",
+        f"{place}: the model's runtime",
+        "the model file may be damaged or made for another version of it; nothing was written under the final name",
+    )
 
 
 def in_child() -> bool:
@@ -39,15 +62,24 @@ def in_child() -> bool:
     return _is_child
 
 
+def say_ended() -> None:
+    """Tell the parent that this child comes to its regular end: code of the user's may call os._exit."""
+    if _end is not None:
+        with contextlib.suppress(OSError):
+            os.write(_end, b".")
+
+
 def supervised(
     when: Callable[[dict[str, Any]], bool],
     broken: Callable[[dict[str, Any]], None] = lambda given: None,
+    words: Callable[[dict[str, Any], str], Words] = _words_of_model,
 ) -> Callable[[F], F]:
     """Run a command's callback in a child where `when(parameters)` says that it runs a model.
 
     Args:
         when: Whether the command's parameters ask for a model.
         broken: Called with them, in the parent, after a child that was stopped or crashed.
+        words: How to speak of such a child, given them and what the command works on.
     """
 
     def decorate(callback: F) -> F:
@@ -57,12 +89,12 @@ def supervised(
             if not (when(given) and (ctx.find_root().obj or {}).get("supervise")):
                 callback(**given)
                 return
-            child = _fork()
-            if child is None:
+            forked = _fork()
+            if forked is None:
                 callback(**given)
             else:
-                place = _first_argument(given, ctx)
-                ctx.exit(_watched(child, place, functools.partial(_tidy, given, broken)))
+                said = words(given, _first_argument(given, ctx))
+                ctx.exit(_watched(*forked, said, functools.partial(_tidy, given, broken)))
 
         return cast(F, run)
 
@@ -75,18 +107,21 @@ def _first_argument(given: dict[str, Any], ctx: click.Context) -> str:
     return str(given[next(arguments) or ""])
 
 
-def _fork() -> int | None:
-    """The child's process id, or None in the child."""
-    global _is_child
+def _fork() -> tuple[int, int] | None:
+    """The child's process id and where it says that it ended, or None in the child."""
+    global _is_child, _end
     sys.stdout.flush()
     sys.stderr.flush()
     alive, parents_end = os.pipe()
+    ended, end = os.pipe()
     child = os.fork()
     if child:
         os.close(alive)  # the other end stays open for as long as this process lives
-        return child
-    _is_child = True
+        os.close(end)
+        return child, ended
+    _is_child, _end = True, end
     os.close(parents_end)
+    os.close(ended)
     # Ctrl-C reaches the whole process group: the child hears of it from its parent alone, and once.
     for number in PASSED_ON:
         signal.signal(number, signal.SIG_IGN)
@@ -105,7 +140,7 @@ def _end_with_parent(alive: int) -> None:
     os._exit(RunError.exit_code)
 
 
-def _watched(child: int, place: str, tidy: Callable[[], None]) -> int:
+def _watched(child: int, ended: int, words: Words, tidy: Callable[[], None]) -> int:
     """Wait for the child; its exit code."""
     try:
         status = os.waitpid(child, 0)[1]
@@ -119,8 +154,16 @@ def _watched(child: int, place: str, tidy: Callable[[], None]) -> int:
         raise
     if os.WIFSIGNALED(status):
         tidy()
-        raise RunError(f"{place}: {_crash(signal.Signals(os.WTERMSIG(status)))}")
-    return os.WEXITSTATUS(status)
+        raise RunError(_crash(signal.Signals(os.WTERMSIG(status)), words))
+    code = os.WEXITSTATUS(status)
+    os.set_blocking(ended, False)  # a process that the child left behind may hold the other end
+    with contextlib.suppress(BlockingIOError):
+        if os.read(ended, 1):
+            return code
+    tidy()
+    raise RunError(
+        f"{words.process} ended before it was done (exit code {code}); code that it runs ended it, such as by os._exit"
+    )
 
 
 def _ends(child: int, seconds: float) -> bool:
@@ -142,13 +185,7 @@ def _tidy(given: dict[str, Any], broken: Callable[[dict[str, Any]], None]) -> No
     broken(given)
 
 
-def _crash(number: signal.Signals) -> str:
+def _crash(number: signal.Signals, words: Words) -> str:
     if number == signal.SIGKILL:
-        return (
-            "the process that runs the model was killed, most likely because memory ran out; "
-            "try a smaller --batch-size"
-        )
-    return (
-        f"the model's runtime crashed ({number.name}); the model file may be damaged or made for another "
-        "version of it; nothing was written under the final name"
-    )
+        return f"{words.process} was killed, most likely because memory ran out; try a smaller --batch-size"
+    return f"{words.runtime} crashed ({number.name}); {words.blamed}"

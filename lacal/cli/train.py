@@ -1,5 +1,9 @@
 """`lacal train`: train a classifier with a long-tail loss, and keep what the rest of lacal reads."""
 
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,7 +12,7 @@ import click
 
 from lacal.cli.options import FILE, OneOf, format_options
 from lacal.cli.sections import Sectioned
-from lacal.cli.supervised import supervised
+from lacal.cli.supervised import Words, supervised
 from lacal.cli.training_options import (
     RowOf,
     data_options,
@@ -45,6 +49,37 @@ def _tell_what_is_kept(given: dict[str, Any]) -> None:
         say(f"{epochs:,} finished epochs are kept; go on with --resume")
 
 
+def _words(given: dict[str, Any], place: str) -> Words:
+    from lacal.formats.shown import printable
+
+    model = given["model"]
+    blamed = "torch, a driver or a library may be at fault"
+    if model:
+        blamed = f"code of --model {printable(model)}, or a library that it calls, may be at fault"
+    process = (
+        f"training with --model {printable(model)}: its process"
+        if model
+        else "training: its process"
+    )
+    return Words(process, "training", blamed)
+
+
+@contextlib.contextmanager
+def _stdout_is_stderr() -> Iterator[None]:
+    """The result alone is printed on stdout, whatever code of the user's prints, through Python or not."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()  # what was written to it by a name of its own
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 @click.command("train", cls=Sectioned)
 @click.argument("data", type=FILE)
 @click.option("-o", "--out", type=FILE, required=True, metavar="RUN", help="Folder to fill.")
@@ -70,7 +105,7 @@ def _tell_what_is_kept(given: dict[str, Any]) -> None:
 @step_options
 @stage_options
 @machine_options
-@supervised(lambda given: True, _tell_what_is_kept)
+@supervised(lambda given: True, _tell_what_is_kept, _words)
 def command(data: Path, **given: Any) -> None:
     """Train a classifier on DATA with a loss for long-tailed classes, and keep everything in RUN.
 
@@ -98,7 +133,7 @@ def command(data: Path, **given: Any) -> None:
     if given["recipe"]:
         for line in described(given["recipe"], options, typed):
             say(line)
-    with TrainingProgress() as progress:
+    with _stdout_is_stderr(), TrainingProgress() as progress:
         report = run_training(
             data_given,
             options,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lacal.training.progress import Epoch
 
 LINES = 10  # a run, off a terminal
+WIDE = 110  # columns, below which the bar's words are cut short
 REFRESH = 0.1  # seconds between two looks at the bar: steps of small networks take less
 
 
@@ -75,10 +76,12 @@ class TrainingProgress:
     def _told(self) -> str:
         if self._last is None:
             return self._loss
-        one = self._last
+        one, error = self._last, "validation balanced error"
+        if self._bar is not None and self._bar.console.width < WIDE:
+            error = "val"
         return (
-            f"epoch {one.epoch + 1}: {self._loss}, validation balanced error "
-            f"{100 * one.val_balanced_error:.1f} %, rate {one.lr:.3g}"
+            f"epoch {one.epoch + 1}: {self._loss}, {error} {100 * one.val_balanced_error:.1f} %, rate "
+            f"{one.lr:.3g}"
         )
 
     def _remaining(self) -> str:

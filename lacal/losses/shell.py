@@ -190,7 +190,7 @@ def make_loss(
     if LOSSES[name].head == "cosine" and not (scale is not None and 0 < scale < float("inf")):
         raise UsageError(
             f"loss {name} needs a cosine head, whose logits are s * cos, and its scale s above 0; got "
-            f"{'another head' if scale is None else f'scale {scale:g}'}; train with --head cosine"
+            f"{'another head' if scale is None else f'scale {scale:g}'}; give scale=s, as lacal train does with --head cosine"
         )
     given = Given(counts, settled, 1.0 if scale is None else scale)
     with np.errstate(

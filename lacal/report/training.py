@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ADVICE = {
     "nothing": "adjust them after training, with the tau above",
     "part": "trust no fixed tau, but one that was tuned on them, as above",
-    "prior": "predict with them as they are, and do not adjust them again: the tau above is for diagnosis",
+    "prior": "predict with them as they are",
 }
 
 
@@ -83,10 +83,16 @@ def training_text(report: "TrainingReport") -> list[Block]:
     groups, tuned, test = report.prior.groups(), report.tuning, report.test
     validation = printable(report.data.val.place, 200)
     lines = [*_answer(report), _meaning(report)]
-    if test is not None and report.data.test is not None:
+    tables = [(f"validation: {validation}", tuned.unadjusted, tuned.adjusted)]
+    if test is not None and test.unadjusted is not None and report.data.test is not None:
         place = printable(report.data.test.place, 200)
-        lines.append(error_table(test.unadjusted, test.tally, groups, f"test: {place}"))
-    lines.append(error_table(tuned.unadjusted, tuned.adjusted, groups, f"validation: {validation}"))
+        tables.insert(0, (f"test: {place}", test.unadjusted, test.tally))
+    for title, before, after in tables:
+        # Where the logits are the answer as they are, a second column would be one to be misled by.
+        if report.record.carries == "prior":
+            lines.append(error_table(None, before, groups, title))
+        else:
+            lines.append(error_table(before, after, groups, title))
     lines.append(_kept(report))
     lines += [
         f"{name}: {printable(str(path), 4096)}" for name, path in report.finished.files.items()
@@ -98,13 +104,19 @@ def training_text(report: "TrainingReport") -> list[Block]:
 def _answer(report: "TrainingReport") -> list[Block]:
     """Errors of rows that chose nothing, where there are some, and how sure the gain is."""
     tuned, test = report.tuning, report.test
+    if report.record.carries == "prior":
+        split, tally = "validation", tuned.unadjusted
+        if test is not None and test.unadjusted is not None:
+            split, tally = "test", test.unadjusted
+        return [f"{split}: balanced error {percent(tally.balanced())} %"]
     if test is not None and test.unadjusted is not None and test.gain is not None:
         gain = gain_line(test.unadjusted, test.tally, test.gain).partition(": ")[2]
         return [f"test: {_errors(test.unadjusted, test.tally, tuned.tau)}", gain]
     crossed = tuned.cross_fit
     return [
         f"validation: {_errors(tuned.unadjusted, tuned.adjusted, tuned.tau)}",
-        f"gain {points(crossed.gain)} ± {100 * crossed.standard_error:.1f} points on rows that did not choose tau",
+        f"cross-fitted gain {points(crossed.gain)} ± {100 * crossed.standard_error:.1f} points: of taus tuned on four "
+        "fifths of these rows, on the fifth that did not choose",
     ]
 
 
@@ -141,7 +153,9 @@ def next_commands(report: "TrainingReport") -> list[str]:
     counts, test = run / "counts.csv", run / "test_logits.parquet"
     logits = test if report.test is not None else run / "val_logits.parquet"
     if report.record.carries == "prior":
-        return [_line("evaluate", logits, "--counts", counts)]
+        predictions = run.with_name(f"{run.name}_predictions.parquet")
+        predict = _line("adjust", logits, "--tau", "0", "--counts", counts, "-o", predictions)
+        return [_line("evaluate", logits, "--counts", counts), predict]
     calibration = run.with_name(f"{run.name}_calibration.json")
     tune = _line("tune-tau", run / "val_logits.parquet", "--counts", counts, "-o", calibration)
     lines = [tune]
@@ -155,4 +169,9 @@ def next_commands(report: "TrainingReport") -> list[str]:
 
 
 def _line(*words: str | Path) -> str:
-    return shlex.join(["lacal", *map(str, words)])
+    # A path that begins with a dash would be read as an option.
+    texts = [
+        f"./{one}" if isinstance(one, Path) and str(one).startswith("-") else str(one)
+        for one in words
+    ]
+    return shlex.join(["lacal", *texts])

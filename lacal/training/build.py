@@ -37,7 +37,9 @@ def build_loop(data: TrainingData, options: TrainOptions, device: str) -> Loop:
         raise DataError(f"{data.train.place}: has {len(rows)} training rows, expected at least 2")
     shape = tuple(data.train.inputs.shape[1:])
     if options.augment and not data.images:
-        raise UsageError("--augment: is for images, and these are arrays; leave it out")
+        raise UsageError(
+            "--augment: is for images, and these are arrays; leave it out, or turn a recipe's off with --augment ''"
+        )
     seeded(options.seed, WEIGHTS)
     classes = len(data.class_counts)
     network = make_network(options, shape, classes, data.normalisation)

@@ -7,6 +7,7 @@ its own.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,21 @@ from safetensors.torch import load, save
 from lacal.atomic import writing
 from lacal.errors import DataError
 from lacal.formats.shown import place, reason
-from lacal.training.pointer import POINTER, Kept, Pointer, read_pointer, write_pointer
+from lacal.training.pointer import (
+    CHECKPOINT,
+    POINTER,
+    Kept,
+    Pointer,
+    read_pointer,
+    temporary,
+    write_pointer,
+)
 from lacal.training.progress import Epoch
 
 Tensors = dict[str, Any]  # str -> torch.Tensor
 
 NEWEST = 2
+_OURS = re.compile(rf"{CHECKPOINT}|{temporary(CHECKPOINT)}")
 HEADER = "lacal"  # the one entry of safetensors' own metadata: several come in no order
 _NETWORK, _OPTIMISER = "network.", "optimiser."
 
@@ -76,8 +86,8 @@ def keep(state: Path, checkpoint: Checkpoint) -> None:
     )
     write_pointer(state, Pointer(kept))
     needed = {_file(state, number) for one in kept for number in (one.epochs, one.best)}
-    for one in (*state.glob("epoch-*.safetensors"), *state.glob(".epoch-*.lacal-tmp")):
-        if one not in needed:
+    for one in list(state.iterdir()):
+        if one not in needed and _OURS.fullmatch(one.name):
             one.unlink(missing_ok=True)
 
 

@@ -162,6 +162,7 @@ def settle_classes(train: RawLabels, others: Sequence[RawLabels], counts: Counts
         classes = Classes(len(names), names, False, f"class names of {where}")
     else:
         classes = _without_names(train, counts)
+        check_distinct(classes.names or (), train.place)
     if classes.count < 2:
         raise DataError(f"{train.place}: knows one class only; expected at least two to tell apart")
     return classes

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from lacal.errors import LacalError, RunError
+from lacal.errors import Interruption, LacalError, RunError
 from lacal.formats.shown import printable
 from lacal.models.model import Device, ModelOptions
 from lacal.models.torch.device import device_for, set_up
@@ -67,17 +67,19 @@ def faults(options: TrainOptions, device: str) -> Iterator[None]:
     """
     try:
         yield
-    except LacalError:
+    except (LacalError, KeyboardInterrupt, Interruption):
         raise
-    except Exception as error:
+    except BaseException as error:
         if out_of_memory(torch, error):
             raise RunError(
                 f"training: a step of {options.batch_size:,} rows does not fit into the memory of {device}; take a "
                 "smaller --batch-size or network"
             ) from error
         if options.model is not None:
+            why = "it ended the program: " if isinstance(error, SystemExit) else ""
             raise RunError(
-                f"--model {printable(options.model)}: failed while it trained: {type(error).__name__}: {last_line(error)}"
+                f"--model {printable(options.model)}: failed while it trained: {why}{type(error).__name__}: "
+                f"{last_line(error)}"
             ) from error
         if device != "cpu" and isinstance(error, RuntimeError):
             raise RunError(f"training: {device} failed: {last_line(error)}") from error

@@ -12,6 +12,8 @@ from lacal.training.schedule import rate
 
 # The loss may rise so far over that of the first step without a fault.
 RISE = 3.0
+# A step takes lr * weight_decay of a weight from it: from here on each overshoots 0 by more than it was away.
+OVERSHOOT = 2.0
 
 
 class Diverged(RunError):  # noqa: N818 - the name says what happened
@@ -52,12 +54,17 @@ def _cause(
     bad = _bad_row(rows)
     if bad is not None:
         return f"training row {bad:,} (from 0) holds a value that is not finite; mend or leave out such rows"
+    lr = rate(options, epoch)
+    if lr * options.weight_decay >= OVERSHOOT:
+        return (
+            f"a weight decay of {options.weight_decay:.3g} at a learning rate of {lr:.3g} makes weights grow, which is "
+            f"the likely cause; try --weight-decay {TrainOptions().weight_decay:g}"
+        )
     if options.precision == "float16":
         return "float16 ends at 65,504, which is the likely cause; take --precision bfloat16 or float32"
     broken = not all(bool(one.isfinite().all()) for one in network.parameters())
     rose = bool(losses) and losses[-1] > RISE * losses[0]
     if broken or rose or epoch > 0 or len(losses) > 1:
-        lr = rate(options, epoch)
         more = "" if options.clip is not None else " or --clip 1"
         warm = "" if options.warmup else ", --warmup 5"
         return f"a learning rate of {lr:.3g} that is too high is the likely cause; try --lr {options.lr / 10:.3g}{warm}{more}"

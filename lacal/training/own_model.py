@@ -15,10 +15,11 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from lacal.errors import UsageError
+from lacal.errors import Interruption, UsageError
 from lacal.formats.shown import printable, reason
+from lacal.models.trial import OF_LARGEST, OF_RANGE
 from lacal.names import near_miss, shown
 
 EXPECTED = "expected PACKAGE.MODULE:FACTORY, such as my_nets:build"
@@ -47,6 +48,47 @@ def own_backbone(text: str, input_shape: tuple[int, ...]) -> tuple[nn.Module, in
         if not isinstance(backbone, nn.Module):
             raise UsageError(f"{what} returned {_described(backbone)}; {PROMISE}")
         return backbone, _width(backbone, input_shape, what)
+
+
+def check_repeatable(features: Callable[[Tensor], Tensor], inputs: Tensor, text: str) -> None:
+    """Refuse, before it is trained, a network whose features of a row do not come from that row alone.
+
+    Args:
+        features: Of a network in eval mode: (n, *input_shape) to (n, d).
+        inputs: Some rows, on its device.
+        text: What the user gave as --model.
+
+    Raises:
+        UsageError: The same rows gave other features in a second run, or with other rows beside them.
+    """
+    half = len(inputs) // 2
+    with torch.no_grad():
+        # Copies: a network may write into what it is given.
+        first, again = features(inputs.clone()), features(inputs.clone())
+        alone = features(inputs[:half].clone()) if half else first[:0]
+    if not first.isfinite().all():
+        return  # training stops at its loss and names what is not finite
+    # A GPU may add up in another order.
+    exact = inputs.device.type == "cpu"
+    if not (torch.equal(first, again) if exact else _close(first, again)):
+        raise UsageError(
+            f"--model {printable(text)}: gives other features for the same rows when it runs again in eval mode; "
+            "a random step, such as functional.dropout without training=self.training, or a count of its calls is "
+            "likely; leave such steps out in eval mode"
+        )
+    if half and not _close(first[:half], alone):
+        raise UsageError(
+            f"--model {printable(text)}: features of a row change with the rows beside it in eval mode; a mean over "
+            "the batch, or batch normalisation without running statistics, is likely; take each row's features from "
+            "that row alone"
+        )
+
+
+def _close(first: Tensor, second: Tensor) -> bool:
+    """As models are compared that come in files."""
+    spread = float(first.max() - first.min())
+    allowed = max(OF_RANGE * spread, OF_LARGEST * float(first.abs().max()))
+    return float((first - second).abs().max()) <= allowed
 
 
 def _names(text: str) -> tuple[str, str]:
@@ -153,7 +195,9 @@ def _faults(what: str, end: str = "") -> Iterator[None]:
     """The one seam for the user's code: it raises whatever it likes."""
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, Interruption):
+        raise
+    except BaseException as error:  # SystemExit, GeneratorExit, and kinds of its own
         kind, why = type(error).__name__, reason(error)
         said = kind if why == kind else f"{kind}: {why}"
         raise UsageError(f"{what} ({said}{_line_of(error)}){end}") from error

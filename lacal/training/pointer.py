@@ -7,6 +7,14 @@ import msgspec
 from lacal.atomic import writing
 
 POINTER = "last.json"
+CHECKPOINT = (
+    r"epoch-[0-9]{5,}\.safetensors"  # as a pattern: a user's epoch-mine.safetensors is none
+)
+
+
+def temporary(name: str) -> str:
+    """The pattern of what `writing` leaves when it is killed at work on a file, of whose name a pattern is given."""
+    return rf"\.(?:{name})\.[0-9a-f]+-[0-9]+-[0-9a-f]+\.lacal-tmp"
 
 
 class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

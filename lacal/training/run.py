@@ -1,5 +1,6 @@
 """`train`, the verb: data, then a network trained or given a new head, then logits, models, and what tau would gain."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from lacal.formats.shown import place
 from lacal.logits_source import SourceOptions, open_source
 from lacal.loss_table import Carries, Value, carried_by_loss
 from lacal.methods import METHODS, ClassStatistics
+from lacal.names import some_classes
 from lacal.pipeline.evaluate import Evaluation, evaluate
 from lacal.pipeline.tune_tau import Search, Tuning, tune_tau
 from lacal.prior import LabelPrior
@@ -31,6 +33,7 @@ from lacal.training.networks import Network
 from lacal.training.options import TrainOptions
 from lacal.training.progress import Epoch, Progress
 from lacal.training.run_folder import BEST, COUNTS, LAST, RunFolder, run_folder
+from lacal.training.run_place import CONFIG
 from lacal.training.sampling import counts_for_loss
 from lacal.training.second_stage import second_stage
 from lacal.training.second_stage_table import SECOND_STAGES
@@ -38,6 +41,7 @@ from lacal.training.start import network_of
 from lacal.training.train import Trained, train
 
 METHOD = "logit-adjustment"
+FEW_TO_VALIDATE = 5
 AROUND_ZERO = "-1:2:0.05"  # where a little too much, or too little, was corrected in training
 
 
@@ -129,7 +133,8 @@ def run_training(
         else:
             options, trained = _second_stage(opened, options, start, folder, progress)
         record = _record(options, start)
-        finished = finish(trained.network, opened, out, record)
+        with faults(options, "cpu"):  # a network of the user's own may fail here still
+            finished = finish(trained.network, opened, out, record)
         report = _report(out, opened, options, trained, finished)
         folder.finish(training_json(report))
     return report
@@ -228,12 +233,12 @@ class _Kept:
 
 
 def _check_same(data: TrainingData, network: Network, folder: Path) -> None:
-    """Refuse data that the started run was not trained on, as far as its folder can tell."""
+    """Refuse other data, or another split of them: rows that trained the backbone must not validate its new head."""
     shape = tuple(data.train.inputs.shape[1:])
     if shape != network.input_shape:
         raise DataError(
             f"{data.train.place}: examples are {shape}, {place(folder)} was trained on {network.input_shape}; "
-            "give the data it was trained on"
+            "give the data it was trained on, read as they were then (--channels, --resize, --crop)"
         )
     counts = read_counts(folder / COUNTS)
     before = counts.prior(class_names=data.class_names, classes=len(data.class_counts))
@@ -243,6 +248,13 @@ def _check_same(data: TrainingData, network: Network, folder: Path) -> None:
             f"{data.train.place}: class {before.name(at)} has {data.class_counts[at]:,} training examples, "
             f"{before.class_counts[at]:,} in {place(folder)}; give the data it was trained on, split and cut as "
             "it was (--val-fraction, --long-tail, --seed)"
+        )
+    config = json.loads((folder / CONFIG).read_bytes())
+    if config.get("data_sha256") != data.fingerprint:
+        raise DataError(
+            f"{data.train.place}: its training and validation rows are not those of {place(folder)}, so that rows "
+            f"which trained it could validate it now; split and cut them as then (--seed was "
+            f"{config['options'].get('seed')}; --val, --val-fraction, --long-tail)"
         )
 
 
@@ -258,6 +270,9 @@ def _report(
     logits = SourceOptions(scores="logits")
     val = open_source(finished.files["val_logits"], logits)
     tuning = tune_tau(val, prior, ClassStatistics(prior.log_prior), search)
+    # What is corrected already needs no adjusting: nothing about one is worth a warning.
+    of_tau = [] if corrected else [f"tuning tau: {one}" for one in of_tuning(tuning)]
+    thin = _thin_validation(data)
     test = None
     if "test_logits" in finished.files:
         source = open_source(finished.files["test_logits"], logits)
@@ -272,6 +287,18 @@ def _report(
         tuning=tuning,
         prior=prior,
         test=test,
-        # What is corrected already needs no adjusting: nothing about one is worth a warning.
-        warnings=[*trained.notes, *([] if corrected else of_tuning(tuning))],
+        warnings=[*trained.notes, *thin, *of_tau],
     )
+
+
+def _thin_validation(data: TrainingData) -> list[str]:
+    """A warning where the epoch and tau were chosen on hardly any rows of some classes."""
+    rows = np.bincount(data.val.labels, minlength=len(data.class_counts))
+    thin = np.flatnonzero(rows < FEW_TO_VALIDATE)
+    if not thin.size:
+        return []
+    some = some_classes(thin.tolist(), data.class_names)
+    return [
+        f"{thin.size:,} of {rows.size:,} classes have fewer than {FEW_TO_VALIDATE} validation rows ({some}), so the "
+        "epoch and tau are chosen on little; give --val, or a larger --val-fraction"
+    ]

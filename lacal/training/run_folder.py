@@ -8,6 +8,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,31 +28,44 @@ from lacal.pipeline.working_folder import (
     working_folder,
     write_plan,
 )
-from lacal.training.pointer import POINTER, read_pointer
+from lacal.training.pointer import (
+    CHECKPOINT,
+    POINTER,
+    Pointer,
+    read_pointer,
+    temporary,
+    write_pointer,
+)
 from lacal.training.progress import Epoch
-from lacal.training.run_place import CONFIG, FORMAT, STATE, check_apart, check_place, is_run
+from lacal.training.run_place import (
+    CONFIG,
+    FORMAT,
+    STATE,
+    SURROGATE,
+    check_apart,
+    check_place,
+    is_run,
+)
 
 VERSION = 1
 COUNTS, METRICS, SUMMARY, PLAN = "counts.csv", "metrics.jsonl", "summary.json", "plan.json"
 BEST, LAST = "best.safetensors", "last.safetensors"
 LOGITS = ("val_logits.parquet", "test_logits.parquet")
+MODELS = ("model.onnx", "model.pt2")
+FILES = (CONFIG, SUMMARY, METRICS, BEST, LAST, COUNTS, *LOGITS, *MODELS)
 
-# In this order they go when a run is replaced: it is no longer finished from the first on, and holds no
+# Patterns of names. In this order they go when a run is replaced: it is no longer finished from the first on, and holds no
 # checkpoint once the pointer is gone. config.json stays until the next run's takes its place, so that a kill
 # in between leaves a folder that is still known for a run's.
+_IN_STATE = rf"last\.json|plan\.json|{CHECKPOINT}"
 OURS = (
-    SUMMARY,
-    f"{STATE}/{POINTER}",
-    f"{STATE}/{PLAN}",
-    f"{STATE}/epoch-*.safetensors",
-    METRICS,
-    BEST,
-    LAST,
-    COUNTS,
-    *LOGITS,
-    "model.onnx",
-    "model.pt2",
-    f"{STATE}/.*.lacal-tmp",
+    re.escape(SUMMARY),
+    re.escape(f"{STATE}/{POINTER}"),
+    re.escape(f"{STATE}/{PLAN}"),
+    f"{STATE}/{CHECKPOINT}",
+    *(re.escape(name) for name in (METRICS, BEST, LAST, COUNTS, *LOGITS, *MODELS)),
+    temporary("|".join(map(re.escape, FILES))),
+    f"{STATE}/{temporary(_IN_STATE)}",
 )
 
 
@@ -88,12 +102,17 @@ class RunFolder:
             class_names: Of the classes, where they have names.
 
         Raises:
-            UsageError: The run that broke had another plan.
+            UsageError: The run that broke had another plan, or lost what tells of it.
             RunError: The disk is full.
         """
         try:
-            if self.resume and (self.state / PLAN).exists():
+            if self.resume and self._has_begun():
                 check_plan(self.state, plan, self.path)
+                if not (self.state / POINTER).exists():
+                    raise UsageError(
+                        f"{place(self.state / POINTER)}: is gone, so no checkpoint can be trusted; start anew "
+                        "with --force"
+                    )
                 (self.path / SUMMARY).unlink(missing_ok=True)
                 return
             clear(self.path)
@@ -103,13 +122,17 @@ class RunFolder:
         self.write_json(CONFIG, marked)
         with writing(self.path / COUNTS) as file:
             file.write(_counts_text(class_counts, class_names).encode())
+        # Empty, so that its absence is a loss ever after. The plan comes last: with it the run has begun.
+        write_pointer(self.state, Pointer(()))
         write_plan(self.state, plan)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a file of the folder, whole or not at all."""
+        text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+        # Bytes of a path that are not UTF-8, as messages show them: strict readers take no surrogates.
+        text = SURROGATE.sub(lambda one: rf"\\u{ord(one[0]):04x}", text)
         with writing(self.path / name) as file:
-            file.write(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False).encode())
-            file.write(b"\n")
+            file.write(f"{text}\n".encode())
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the last file."""
@@ -127,6 +150,16 @@ class RunFolder:
         """Replace all lines."""
         with writing(self.path / METRICS) as file:
             file.write(b"".join(map(_line, epochs)))
+
+    def _has_begun(self) -> bool:
+        """Whether there is a run to go on with, or what only one that had begun can have left."""
+        metrics = self.path / METRICS  # empty until an epoch is finished
+        return (
+            (self.state / PLAN).exists()
+            or (self.path / SUMMARY).exists()
+            or (metrics.exists() and metrics.stat().st_size > 0)
+            or any(re.fullmatch(CHECKPOINT, one.name) for one in self.state.iterdir())
+        )
 
 
 @contextlib.contextmanager
@@ -152,6 +185,7 @@ def run_folder(
     if resume and force:
         raise UsageError("--resume goes on with a run, --force replaces it; leave one out")
     check_place(path)
+    _check_files(path)
     check_apart(path, inputs, start)
     made = not path.exists()
     try:
@@ -183,10 +217,12 @@ def epochs_kept(path: Path) -> int:
 
 def clear(path: Path) -> None:
     """Remove what a run left in a folder, but for config.json and the lock."""
+    names = [one.name for one in path.iterdir()]
+    names += [f"{STATE}/{one.name}" for one in (path / STATE).iterdir()]
     for pattern in OURS:
-        for one in path.glob(pattern):
-            if not one.is_dir():
-                one.unlink(missing_ok=True)
+        for name in names:
+            if re.fullmatch(pattern, name) and not (path / name).is_dir():
+                (path / name).unlink(missing_ok=True)
     for name in LOGITS:  # what `infer` keeps beside a file that it has not finished
         remove(working_folder(path / name))
 
@@ -198,10 +234,24 @@ def _line(one: Epoch) -> bytes:
 def _counts_text(class_counts: NDArray[Any], class_names: Sequence[str] | None) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("class", "count"))
-    names = range(len(class_counts)) if class_names is None else class_names
-    writer.writerows(zip(names, class_counts.tolist(), strict=True))
+    counts = class_counts.tolist()
+    if class_names is None:
+        writer.writerow(("class", "count"))
+        writer.writerows(enumerate(counts))
+    else:  # numbered as well, since a name may itself be a number, and another class's
+        writer.writerow(("class", "name", "count"))
+        writer.writerows(zip(range(len(counts)), class_names, counts, strict=True))
     return text.getvalue()
+
+
+def _check_files(path: Path) -> None:
+    """Refuse a folder where a file of the run will be: found now, it costs no training and removes nothing."""
+    for name in (*FILES, f"{STATE}/{POINTER}", f"{STATE}/{PLAN}"):
+        if (path / name).is_dir():
+            raise UsageError(
+                f"{place(path / name)}: is a folder, and a run writes a file of that name; move it, or name "
+                "another folder for the run"
+            )
 
 
 def _check_free(path: Path) -> None:

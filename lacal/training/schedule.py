@@ -44,7 +44,8 @@ def parse_schedule(text: str) -> Schedule:
         return lambda epoch, first, epochs: (
             0.5 * (1 + math.cos(math.pi * (epoch - first) / (epochs - first)))
         )
-    raise UsageError(f"--schedule: got {shown(text)}, {EXPECTED}.{near_miss(kind, SCHEDULES)}")
+    meant = "" if text in SCHEDULES else near_miss(kind, SCHEDULES)  # step is right, but half of it
+    raise UsageError(f"--schedule: got {shown(text)}, {EXPECTED}.{meant}")
 
 
 def rate(options: TrainOptions, epoch: int) -> float:
@@ -88,10 +89,31 @@ def check_options(options: TrainOptions) -> None:
     ):
         if not 0 <= value < math.inf:
             raise UsageError(f"{name}: got {value:g}, expected a number from 0")
+    _check_length(options)
     if options.nesterov and not (options.optimiser == "sgd" and options.momentum > 0):
         raise UsageError(
             "--nesterov: is a way to apply SGD's momentum; take --optimiser sgd and --momentum above 0, or "
             "leave it out"
+        )
+
+
+def _check_length(options: TrainOptions) -> None:
+    """Refuse a warm-up or a step that the epochs end before."""
+    recipes = "(a recipe's is made for its own --epochs)"
+    if options.warmup > options.epochs:
+        raise UsageError(
+            f"--warmup: got {options.warmup} with --epochs {options.epochs}, so the rate never reaches its peak; "
+            f"expected at most as many as epochs {recipes}; shorten --warmup or raise --epochs"
+        )
+    kind, _, rest = options.schedule.partition(":")
+    if kind != "step":
+        return
+    last = int(rest.partition(":")[0].split(",")[-1])
+    if last >= options.epochs:
+        raise UsageError(
+            f"--schedule: got {shown(options.schedule)} with --epochs {options.epochs}, so the step at epoch {last} "
+            f"(from 0) never comes; expected steps before the end {recipes}; name other steps, take --schedule "
+            "cosine, or raise --epochs"
         )
 
 

@@ -21,10 +21,13 @@ from lacal.training.divergence import Diverged, diverged
 from lacal.training.loop import Loop
 from lacal.training.networks import Network
 from lacal.training.options import TrainOptions
+from lacal.training.own_model import check_repeatable
 from lacal.training.progress import Epoch, Progress
 from lacal.training.run_folder import BEST, LAST, RunFolder, epochs_kept
 from lacal.training.schedule import check_options, rate
 from lacal.training.validation import head_rank_correlation, validate
+
+CHECKED_ROWS = 32  # that a user's own network is tried on before it is trained
 
 __all__ = ["Epoch", "Progress", "Trained", "train"]
 
@@ -76,13 +79,16 @@ def train(
     device = chosen_device(options.device, options.threads)
     with _told_to_resume(folder), faults(options, device):
         loop = build_loop(data, options, device)
+        val = DeviceRows.of(data.val, device)
+        if options.model is not None:
+            inputs, _ = next(val.in_order(CHECKED_ROWS))
+            check_repeatable(loop.network.eval().features, inputs.float(), options.model)
         config = {"options": options.record(), "data": data.record}
         plan = plan_of(data, options, device)
         folder.begin(plan, config, data.class_counts, data.class_names)
         epochs, best, notes = _resumed(loop, folder)
         done = len(epochs)
         progress.started(options.epochs * loop.steps, done * loop.steps)
-        val = DeviceRows.of(data.val, device)
         for number in range(done, options.epochs):
             one = _epoch(number, loop, val, data, progress)
             epochs.append(one)

@@ -4,17 +4,18 @@ import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from lacal.errors import UsageError
+from lacal.errors import Interruption, UsageError
 from lacal.training.networks import make_network
 from lacal.training.normalisation import Normalisation
 from lacal.training.options import TrainOptions
-from lacal.training.own_model import own_backbone
+from lacal.training.own_model import check_repeatable, own_backbone
 
 SHAPE = (3, 8, 8)
 NUMBERS = count()
@@ -133,6 +134,7 @@ def test_the_nearest_file_and_function_are_named() -> None:
         ("x = 1\n1 / 0\n", "cannot be imported (ZeroDivisionError: division by zero, {file} line 2)"),
         ("def build(:\n", "cannot be imported (SyntaxError: "),
         ("raise SystemExit\n", "cannot be imported (SystemExit, {file} line 1)"),
+        ("class Own(BaseException): pass\nraise Own('x')\n", "cannot be imported (Own: x, {file} line 2)"),
         ("build = 3\n", "'build' of module '{name}' is a value of type int; the factory takes the shape"),
         ("build = None\n", "'build' of module '{name}' is nothing (None)"),
         ("from torch import nn\nbuild = nn.Flatten()\n", "is a network already built; the factory takes"),
@@ -147,6 +149,7 @@ def test_modules_without_a_factory(source: str, said: str) -> None:
     ("body", "said"),
     [
         ("raise KeyError('width')", "failed on the shape (3, 8, 8) (KeyError: 'width', {file} line 6); the factory takes"),
+        ("raise GeneratorExit", "failed on the shape (3, 8, 8) (GeneratorExit, {file} line 6); the factory takes"),
         ("return None", "returned nothing (None); the factory takes the shape"),
         ("return nn.Flatten", "returned the class Flatten"),
         ("return lambda x: x", "returned a value of type function"),
@@ -172,3 +175,55 @@ def test_factories_that_build_no_backbone(body: str, said: str) -> None:
 def test_a_factory_without_a_parameter() -> None:
     name = module("def build():\n    pass\n")
     assert "(TypeError: build() takes 0 positional arguments but 1 was given); the factory" in fault(f"{name}:build")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "kind", ["KeyboardInterrupt", "__import__('lacal.errors').errors.Interruption"]
+)
+def test_who_asks_the_run_to_end_is_heard(kind: str) -> None:
+    name = module(f"def build(input_shape):\n    raise {kind}\n")
+    with pytest.raises((KeyboardInterrupt, Interruption)):
+        own_backbone(f"{name}:build", SHAPE)
+
+
+def counting() -> Any:
+    calls = count(1)
+    return lambda x: x * next(calls)
+
+
+ROWS = torch.from_numpy(np.random.default_rng(4).normal(3, 1, size=(12, 5)).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        (lambda x: torch.nn.functional.dropout(x), "when it runs again in eval mode; a random step"),
+        (lambda x: x + torch.randn(5), "when it runs again in eval mode"),
+        (counting(), "or a count of its calls"),
+        (lambda x: x - x.mean(0), "change with the rows beside it in eval mode; a mean over the batch"),
+        (torch.nn.BatchNorm1d(5), "or batch normalisation without running statistics"),
+        (lambda x: x.flip(0), "take each row's features from that row alone"),
+    ],
+)  # fmt: skip
+def test_features_that_do_not_come_from_the_row_alone(features: Any, said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        check_repeatable(features, ROWS, "a.b:c")
+    assert str(error.value).startswith("--model a.b:c: ")
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.BatchNorm1d(3), torch.nn.Dropout()).eval(),
+        lambda x: x.mul_(2),  # in place
+        lambda x: x * 0,
+        lambda x: x * float("nan"),  # training says so of its loss
+        lambda x: x + 1e-7 * len(x),  # rounding
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("rows", [1, 2, 12])
+def test_features_that_may_be_trained(features: Any, rows: int) -> None:
+    before = ROWS.clone()
+    check_repeatable(features, ROWS[:rows], "a.b:c")
+    assert torch.equal(before, ROWS)

@@ -71,7 +71,8 @@ def test_the_answer_is_of_rows_that_chose_nothing(report: TrainingReport) -> Non
     assert "95 % interval" in lines[1]
     without = replace(report, test=None)
     assert shown(without)[0].startswith("validation: balanced error ")
-    assert "on rows that did not choose tau" in shown(without)[1]
+    assert shown(without)[1].startswith("cross-fitted gain ")
+    assert "did not choose" in " ".join(shown(without)[1:3])
     assert training_json(without)["test"] is None
 
 
@@ -89,14 +90,16 @@ def test_groups_are_those_of_the_training_counts(report: TrainingReport) -> None
     [
         ("nothing", "no correction for the training counts; adjust them", ["tune-tau", "evaluate", "export"]),
         ("part", "a part of the correction for the training counts; trust no fixed tau", ["tune-tau", "evaluate", "export"]),
-        ("prior", "the whole correction for the training counts; predict with them as they are", ["evaluate"]),
+        ("prior", "the whole correction for the training counts; predict with them as they are", ["evaluate", "adjust"]),
     ],
 )  # fmt: skip
 def test_what_the_logits_carry_decides_what_comes_next(
     report: TrainingReport, carries: str, fragment: str, commands: list[str]
 ) -> None:
     one = changed(report, carries=carries)
-    assert fragment in shown(one)[2]
+    assert fragment in "\n".join(shown(one)[:3])
+    both = "unadjusted" in "\n".join(shown(one))
+    assert both == (carries != "prior")  # an adjusted column would only mislead
     assert [line.split()[1] for line in next_commands(one)] == commands
     assert training_json(one)["carries"] == carries
 

@@ -140,7 +140,7 @@ def test_force_removes_what_lacal_wrote_and_nothing_else(tmp_path: Path) -> None
     with run_folder(path, resume=False, force=True) as folder:
         assert (path / "model.onnx").exists()  # nothing goes before the new run begins
         begin(folder, torch="3")
-    ours = ["config.json", "counts.csv", "state/lock", "state/plan.json"]
+    ours = ["config.json", "counts.csv", "state/last.json", "state/lock", "state/plan.json"]
     assert names(path) == sorted([*ours, *mine])
     assert not (path / ".val_logits.parquet.parts").exists()
     assert json.loads((path / "config.json").read_bytes())["torch"] == "3"
@@ -250,3 +250,15 @@ def test_metrics_are_a_line_an_epoch(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     assert "cannot be written to" in str(refused(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("names", [("1", "0", "2"), tuple(sorted(map(str, range(1, 13))))])
+def test_names_that_are_numbers_come_back_as_they_were(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    class_counts = np.arange(len(names), 0, -1)
+    with run_folder(tmp_path / "run", resume=False, force=False) as folder:
+        folder.begin(PLAN, {}, class_counts, names)
+    counts = read_counts(tmp_path / "run/counts.csv")
+    assert counts.names == names
+    assert counts.prior(class_names=names).class_counts.tolist() == class_counts.tolist()
