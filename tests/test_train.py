@@ -105,8 +105,8 @@ def test_a_corrected_run_says_not_to_correct_it_again(
 
 
 def test_stdout_carries_the_result_alone(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    line = (*TRAIN, "-o", "run", "--recipe", "menon2021-cifar", "--augment", "")
-    line += ("--warmup", "1", "--schedule", "cosine")
+    beside = ("--augment", "", "--warmup", "1", "--schedule", "cosine")
+    line = (*TRAIN, "-o", "run", "--recipe", "menon2021-cifar", *beside)
     assert lacal(*line) == 0
     out, err = capfd.readouterr()
     assert out.startswith("test: balanced error ")
@@ -269,4 +269,6 @@ def test_a_stopped_run_says_what_is_kept_and_goes_on(data: Path) -> None:
     more = stopped(data, signal.SIGTERM, kept + 3, "--resume")
     assert more >= kept + 3
     lines = (data / "run" / "metrics.jsonl").read_text().splitlines()[:more]
-    assert [json.loads(line)["epoch"] for line in lines] == list(range(more))
+    # The last one's line may be missing: its checkpoint is written first, and --resume writes the lines anew.
+    assert len(lines) >= more - 1
+    assert [json.loads(line)["epoch"] for line in lines] == list(range(len(lines)))

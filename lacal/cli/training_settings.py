@@ -26,7 +26,7 @@ from lacal.training.second_stage_table import SECOND_STAGES
 
 if TYPE_CHECKING:
     from lacal.training.data import DataOptions
-    from lacal.training.run import StartFrom
+    from lacal.training.started import StartFrom
 
 # Options of a first stage, which a second one has no say in. (--model it must name again: no code runs because a
 # file names it.)
@@ -90,7 +90,7 @@ def train_options_of(given: dict[str, Any]) -> tuple[TrainOptions, frozenset[str
 
 def start_of(given: dict[str, Any]) -> "StartFrom | None":
     """The run that a second stage starts from, where one is asked for."""
-    from lacal.training.run import StartFrom
+    from lacal.training.started import StartFrom
 
     if given["start"] is None:
         for name in ("second_stage", "stage_option"):

@@ -55,7 +55,8 @@ def _cause(
     if bad is not None:
         return f"training row {bad:,} (from 0) holds a value that is not finite; mend or leave out such rows"
     lr = rate(options, epoch)
-    if lr * options.weight_decay >= OVERSHOOT:
+    # Of the two, the larger is the odd one.
+    if lr * options.weight_decay >= OVERSHOOT and options.weight_decay > lr:
         return (
             f"a weight decay of {options.weight_decay:.3g} at a learning rate of {lr:.3g} makes weights grow, which is "
             f"the likely cause; try --weight-decay {TrainOptions().weight_decay:g}"

@@ -1,7 +1,5 @@
 """`train`, the verb: data, then a network trained or given a new head, then logits, models, and what tau would gain."""
 
-import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from lacal import __version__
-from lacal.counts import read_counts
-from lacal.errors import DataError
-from lacal.formats.shown import place
 from lacal.logits_source import SourceOptions, open_source
-from lacal.loss_table import Carries, Value, carried_by_loss
+from lacal.loss_table import Carries, carried_by_loss
 from lacal.methods import METHODS, ClassStatistics
 from lacal.names import some_classes
 from lacal.pipeline.evaluate import Evaluation, evaluate
@@ -23,41 +18,21 @@ from lacal.report.training import training_json
 from lacal.report.warnings import of_tuning
 from lacal.tau.grid import parse_grid
 from lacal.trained import TrainingRecord
-from lacal.training.build import plan_of
-from lacal.training.checkpoint import write_weights
 from lacal.training.data import DataOptions, TrainingData, open_training_data
-from lacal.training.device import chosen_device, described, faults
-from lacal.training.finish import Finished, finish, weights_sha256
+from lacal.training.device import faults
+from lacal.training.finish import Finished, finish
 from lacal.training.network_table import network_for
-from lacal.training.networks import Network
 from lacal.training.options import TrainOptions
-from lacal.training.progress import Epoch, Progress
-from lacal.training.run_folder import BEST, COUNTS, LAST, RunFolder, run_folder
-from lacal.training.run_place import CONFIG
+from lacal.training.progress import Progress
+from lacal.training.run_folder import run_folder
 from lacal.training.sampling import counts_for_loss
-from lacal.training.second_stage import second_stage
 from lacal.training.second_stage_table import SECOND_STAGES
-from lacal.training.start import network_of
+from lacal.training.started import StartFrom, started
 from lacal.training.train import Trained, train
 
 METHOD = "logit-adjustment"
 FEW_TO_VALIDATE = 5
 AROUND_ZERO = "-1:2:0.05"  # where a little too much, or too little, was corrected in training
-
-
-@dataclass(frozen=True, slots=True)
-class StartFrom:
-    """A finished run whose backbone is kept, and what is trained on its features.
-
-    Attributes:
-        folder: The run.
-        stage: Row of the table of second stages.
-        options: All of its options.
-    """
-
-    folder: Path
-    stage: str
-    options: dict[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +106,7 @@ def run_training(
         if start is None:
             trained = train(opened, options, folder, progress)
         else:
-            options, trained = _second_stage(opened, options, start, folder, progress)
+            options, trained = started(opened, options, start, folder, progress)
         record = _record(options, start)
         with faults(options, "cpu"):  # a network of the user's own may fail here still
             finished = finish(trained.network, opened, out, record)
@@ -167,95 +142,6 @@ def _record(options: TrainOptions, start: StartFrom | None) -> TrainingRecord:
         epochs=options.epochs,
         lacal=__version__,
     )
-
-
-def _second_stage(
-    data: TrainingData,
-    options: TrainOptions,
-    start: StartFrom,
-    folder: RunFolder,
-    progress: Progress,
-) -> tuple[TrainOptions, Trained]:
-    """A finished run's network with a new head, and the options that run was trained with."""
-    began = time.perf_counter()
-    begun, network = network_of(start.folder, options.model)
-    _check_same(data, network, start.folder)
-    device = chosen_device(options.device, options.threads)
-    begun = replace(begun, seed=options.seed, device=options.device, threads=options.threads)
-    plan = {
-        **plan_of(data, begun, device),
-        "second_stage": start.stage,
-        "stage_options": start.options,
-        "start": weights_sha256(network),
-    }
-    config = {"start": str(start.folder), "options": begun.record(), "data": data.record}
-    folder.begin(plan, config, data.class_counts, data.class_names)
-    folder.rewrite_metrics([])
-    kept = _Kept(folder, progress, [])
-    with faults(begun, device):
-        aligned = second_stage(
-            start.stage,
-            start.options,
-            network,
-            data,
-            seed=options.seed,
-            device=device,
-            progress=kept,
-        )
-    last = len(kept.epochs) - 1
-    for name in (BEST, LAST):
-        write_weights(folder.path / name, aligned.state_dict(), last)
-    seconds = time.perf_counter() - began
-    return begun, Trained(aligned, kept.epochs, last, last, 0, seconds, described(device))
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A second stage's progress, whose epochs become lines of metrics.jsonl."""
-
-    folder: RunFolder
-    progress: Progress
-    epochs: list[Epoch]
-
-    def started(self, steps: int, done: int) -> None:
-        """Pass it on."""
-        self.progress.started(steps, done)
-
-    def step(self, loss: float | None) -> None:
-        """Pass it on."""
-        self.progress.step(loss)
-
-    def epoch(self, one: Epoch) -> None:
-        """Keep it, then pass it on."""
-        self.epochs.append(one)
-        self.folder.add_metrics(one)
-        self.progress.epoch(one)
-
-
-def _check_same(data: TrainingData, network: Network, folder: Path) -> None:
-    """Refuse other data, or another split of them: rows that trained the backbone must not validate its new head."""
-    shape = tuple(data.train.inputs.shape[1:])
-    if shape != network.input_shape:
-        raise DataError(
-            f"{data.train.place}: examples are {shape}, {place(folder)} was trained on {network.input_shape}; "
-            "give the data it was trained on, read as they were then (--channels, --resize, --crop)"
-        )
-    counts = read_counts(folder / COUNTS)
-    before = counts.prior(class_names=data.class_names, classes=len(data.class_counts))
-    if not np.array_equal(before.class_counts, data.class_counts):
-        at = int((before.class_counts != data.class_counts).argmax())
-        raise DataError(
-            f"{data.train.place}: class {before.name(at)} has {data.class_counts[at]:,} training examples, "
-            f"{before.class_counts[at]:,} in {place(folder)}; give the data it was trained on, split and cut as "
-            "it was (--val-fraction, --long-tail, --seed)"
-        )
-    config = json.loads((folder / CONFIG).read_bytes())
-    if config.get("data_sha256") != data.fingerprint:
-        raise DataError(
-            f"{data.train.place}: its training and validation rows are not those of {place(folder)}, so that rows "
-            f"which trained it could validate it now; split and cut them as then (--seed was "
-            f"{config['options'].get('seed')}; --val, --val-fraction, --long-tail)"
-        )
 
 
 def _report(
