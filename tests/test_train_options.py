@@ -44,6 +44,11 @@ def test_nothing_said_is_what_the_options_say_of_themselves(asked: dict[str, Any
     assert (asked["resume"], asked["force"], asked["start"]) == (False, False, None)
 
 
+def test_adamw_has_a_rate_of_its_own(asked: dict[str, Any]) -> None:
+    assert settled(asked, "--optimiser", "adamw").lr == 0.001
+    assert settled(asked, "--optimiser", "adamw", "--lr", "0.1").lr == 0.1
+
+
 def test_every_option_arrives(asked: dict[str, Any]) -> None:
     line = [
         "--network",

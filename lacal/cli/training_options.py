@@ -116,7 +116,9 @@ def network_options(command: F) -> F:
             help="linear, mlp[:WIDTH,...], small-cnn[:WIDTH] or resnet32; auto is small-cnn for images, else mlp.",
         ),
         click.option(
-            "--model", metavar="PACKAGE.MODULE:FACTORY", help="A backbone of your own instead."
+            "--model",
+            metavar="PACKAGE.MODULE:FACTORY",
+            help="A backbone of your own: a function of an example's shape.",
         ),
         click.option(
             "--head", type=RowOf(*HEADS), help=f"{_names(HEADS)} [default: what the loss needs]."
@@ -154,7 +156,7 @@ def step_options(command: F) -> F:
         _counted("--epochs", DEFAULT.epochs, 1, "Passes over the training data."),
         _counted("--batch-size", DEFAULT.batch_size, 2, "Rows of a step."),
         _choice("--optimiser", DEFAULT.optimiser, get_args(Optimiser), "How weights are moved."),
-        _number("--lr", DEFAULT.lr, Number(0, above=True), "Peak learning rate."),
+        _number("--lr", DEFAULT.lr, Number(0, above=True), "Peak learning rate; of adamw 0.001."),
         _number("--momentum", DEFAULT.momentum, Number(0, 1), "Of SGD."),
         click.option("--nesterov/--no-nesterov", default=False, help="Nesterov's momentum."),
         _number("--weight-decay", DEFAULT.weight_decay, Number(0), "Of all parameters."),

@@ -19,7 +19,7 @@ from lacal.loss_table import LOSSES, options_of
 from lacal.named_options import Option, Value, parse_options
 from lacal.training.head_table import HEADS
 from lacal.training.network_table import AUTO, parse_network
-from lacal.training.options import TrainOptions
+from lacal.training.options import ADAMW_LR, TrainOptions
 from lacal.training.recipes import RECIPES
 from lacal.training.schedule import check_options
 from lacal.training.second_stage_table import SECOND_STAGES
@@ -70,6 +70,8 @@ def train_options_of(given: dict[str, Any]) -> tuple[TrainOptions, frozenset[str
     values = {
         name: given[name] if is_set(name) else recipe.get(name, given[name]) for name in plain
     }
+    if values["optimiser"] == "adamw" and not is_set("lr") and "lr" not in recipe:
+        values["lr"] = ADAMW_LR
     values["head"] = _head(values["loss"], values["head"])
     tables = {"loss": options_of(values["loss"]), "head": HEADS[values["head"]]}
     for kind, known in tables.items():

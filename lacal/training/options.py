@@ -13,6 +13,8 @@ Precision = Literal["float32", "bfloat16", "float16"]
 Sampler = Literal["instance", "class-balanced", "square-root", "progressive"]
 Keep = Literal["best", "last"]
 
+ADAMW_LR = 1e-3  # where nothing is said: SGD's rate would tear the weights apart
+
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
