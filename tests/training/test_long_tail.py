@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lacal.errors import UsageError
 from lacal.training.long_tail import LongTail, cut_rows
 
-# Of METHODS.md 4.1: CIFAR-10 has 10 classes of 5000, CIFAR-100 has 100 of 500.
+# CIFAR-10 has 10 classes of 5000, CIFAR-100 has 100 of 500.
 TOTALS = [
     ("exp:10", 20_431, 19_573),
     ("exp:50", 13_996, 12_608),

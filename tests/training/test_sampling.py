@@ -18,7 +18,7 @@ from lacal.training.sampling import class_probabilities, counts_for_loss, epoch_
 
 SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 CIFAR = LongTail("exp", 100).class_counts(5000, 10)
-# METHODS.md 4.4, square-root sampling of CIFAR-10-LT, exp 100.
+# Square-root sampling of CIFAR-10-LT, exp 100.
 SQUARE_ROOT = [0.2447, 0.1895, 0.1467, 0.1136, 0.0879, 0.0681, 0.0527, 0.0408, 0.0315, 0.0245]
 COUNTS = st.lists(st.integers(1, 40), min_size=2, max_size=6)
 
