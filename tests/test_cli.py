@@ -295,7 +295,7 @@ def floor(module: str) -> int:
     parts = module.split(".")
     if module in ("lacal", "lacal.errors"):
         return 0
-    floors = {"formats": 1, "pipeline": 3, "training": 4, "report": 4, "cli": 5, "__main__": 5}
+    floors = {"formats": 1, "pipeline": 3, "training": 3, "report": 4, "cli": 5, "__main__": 5}
     return floors.get(parts[1], 2)
 
 

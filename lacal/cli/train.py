@@ -121,7 +121,7 @@ def command(data: Path, **given: Any) -> None:
     """
     from lacal.cli.show import say, show_json, show_text, warn
     from lacal.cli.training_progress import TrainingProgress
-    from lacal.report.training import training_json, training_text
+    from lacal.report.training import training_json, training_text, training_warnings
     from lacal.training.recipes import described
 
     options, typed = train_options_of(given)
@@ -143,8 +143,9 @@ def command(data: Path, **given: Any) -> None:
             start=start,
             progress=progress,
             say=say,
+            summary=training_json,
         )
-    warn(report.warnings)
+    warn(training_warnings(report))
     if given["json"] or given["format"] == "json":
         show_json(training_json(report))
     else:

@@ -4,14 +4,21 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lacal.formats.shown import printable
 from lacal.metrics import ClassTally
+from lacal.names import some_classes
 from lacal.pipeline.tune_tau import Tuning
 from lacal.prior import Groups
 from lacal.report.numbers import SCHEMA_VERSION, Json, errors, gain_of, interval
 from lacal.report.text import Block, error_table, gain_line, percent, points
+from lacal.report.warnings import of_tuning
+
+FEW_TO_VALIDATE = 5
 
 if TYPE_CHECKING:
+    from lacal.training.data import TrainingData
     from lacal.training.run import TrainingReport
 
 # What to do with logits, by what training has put into them.
@@ -30,7 +37,7 @@ def training_json(report: "TrainingReport") -> Json:
         "schema_version": SCHEMA_VERSION,
         "command": "train",
         "output": str(report.folder),
-        "warnings": list(report.warnings),
+        "warnings": training_warnings(report),
         "classes": int(data.class_counts.size),
         "class_names": None if names is None else list(names),
         "class_counts": data.class_counts.tolist(),
@@ -175,3 +182,24 @@ def _line(*words: str | Path) -> str:
         for one in words
     ]
     return shlex.join(["lacal", *texts])
+
+
+def training_warnings(report: "TrainingReport") -> list[str]:
+    """What should be known before the numbers are believed."""
+    warnings = [*report.trained.notes, *_thin_validation(report.data)]
+    if report.record.carries != "prior":  # what is corrected already needs no adjusting
+        warnings += [f"tuning tau: {one}" for one in of_tuning(report.tuning)]
+    return warnings
+
+
+def _thin_validation(data: "TrainingData") -> list[str]:
+    """A warning where the epoch and tau were chosen on hardly any rows of some classes."""
+    rows = np.bincount(data.val.labels, minlength=len(data.class_counts))
+    thin = np.flatnonzero(rows < FEW_TO_VALIDATE)
+    if not thin.size:
+        return []
+    some = some_classes(thin.tolist(), data.class_names)
+    return [
+        f"{thin.size:,} of {rows.size:,} classes have fewer than {FEW_TO_VALIDATE} validation rows ({some}), so the "
+        "epoch and tau are chosen on little; give --val, or a larger --val-fraction"
+    ]

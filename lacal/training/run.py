@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +11,9 @@ from lacal import __version__
 from lacal.logits_source import SourceOptions, open_source
 from lacal.loss_table import Carries, carried_by_loss
 from lacal.methods import METHODS, ClassStatistics
-from lacal.names import some_classes
 from lacal.pipeline.evaluate import Evaluation, evaluate
 from lacal.pipeline.tune_tau import Search, Tuning, tune_tau
 from lacal.prior import LabelPrior
-from lacal.report.training import training_json
-from lacal.report.warnings import of_tuning
 from lacal.tau.grid import parse_grid
 from lacal.trained import TrainingRecord
 from lacal.training.data import DataOptions, TrainingData, open_training_data
@@ -31,7 +29,6 @@ from lacal.training.started import StartFrom, started
 from lacal.training.train import Trained, train
 
 METHOD = "logit-adjustment"
-FEW_TO_VALIDATE = 5
 AROUND_ZERO = "-1:2:0.05"  # where a little too much, or too little, was corrected in training
 
 
@@ -49,7 +46,6 @@ class TrainingReport:
         tuning: What tau would do on the validation split.
         prior: Training counts.
         test: Errors of the test split without and with that tau; None where there is no such split.
-        warnings: What should be known before the numbers are believed.
     """
 
     folder: Path
@@ -61,7 +57,6 @@ class TrainingReport:
     tuning: Tuning
     prior: LabelPrior
     test: Evaluation | None
-    warnings: list[str]
 
 
 def run_training(
@@ -74,6 +69,7 @@ def run_training(
     start: StartFrom | None,
     progress: Progress,
     say: Callable[[str], None],
+    summary: Callable[["TrainingReport"], dict[str, Any]],
 ) -> TrainingReport:
     """Train, deliver, and look at what tau would gain; the folder's summary is written last.
 
@@ -86,6 +82,7 @@ def run_training(
         start: A finished run to give a new head, in place of training from scratch.
         progress: Told of steps and epochs.
         say: Told what was read and done to it, a line each.
+        summary: Makes JSON values of the report, for the folder's last file.
 
     Raises:
         DataError: The data cannot be trained on.
@@ -111,7 +108,7 @@ def run_training(
         with faults(options, "cpu"):  # a network of the user's own may fail here still
             finished = finish(trained.network, opened, out, record)
         report = _report(out, opened, options, trained, finished)
-        folder.finish(training_json(report))
+        folder.finish(summary(report))
     return report
 
 
@@ -156,9 +153,6 @@ def _report(
     logits = SourceOptions(scores="logits")
     val = open_source(finished.files["val_logits"], logits)
     tuning = tune_tau(val, prior, ClassStatistics(prior.log_prior), search)
-    # What is corrected already needs no adjusting: nothing about one is worth a warning.
-    of_tau = [] if corrected else [f"tuning tau: {one}" for one in of_tuning(tuning)]
-    thin = _thin_validation(data)
     test = None
     if "test_logits" in finished.files:
         source = open_source(finished.files["test_logits"], logits)
@@ -173,18 +167,4 @@ def _report(
         tuning=tuning,
         prior=prior,
         test=test,
-        warnings=[*trained.notes, *thin, *of_tau],
     )
-
-
-def _thin_validation(data: TrainingData) -> list[str]:
-    """A warning where the epoch and tau were chosen on hardly any rows of some classes."""
-    rows = np.bincount(data.val.labels, minlength=len(data.class_counts))
-    thin = np.flatnonzero(rows < FEW_TO_VALIDATE)
-    if not thin.size:
-        return []
-    some = some_classes(thin.tolist(), data.class_names)
-    return [
-        f"{thin.size:,} of {rows.size:,} classes have fewer than {FEW_TO_VALIDATE} validation rows ({some}), so the "
-        "epoch and tau are chosen on little; give --val, or a larger --val-fraction"
-    ]

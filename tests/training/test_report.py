@@ -38,6 +38,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> TrainingReport:
         start=None,
         progress=Silence(),
         say=lambda line: None,
+        summary=training_json,
     )
 
 
