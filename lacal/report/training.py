@@ -15,11 +15,11 @@ from lacal.report.numbers import SCHEMA_VERSION, Json, errors, gain_of, interval
 from lacal.report.text import Block, error_table, gain_line, percent, points
 from lacal.report.warnings import of_tuning
 
-FEW_TO_VALIDATE = 5
-
 if TYPE_CHECKING:
     from lacal.training.data import TrainingData
     from lacal.training.run import TrainingReport
+
+FEW_TO_VALIDATE = 5
 
 # What to do with logits, by what training has put into them.
 ADVICE = {

@@ -25,6 +25,7 @@ from lacal.training.progress import Progress
 from lacal.training.run_folder import run_folder
 from lacal.training.sampling import counts_for_loss
 from lacal.training.second_stage_table import SECOND_STAGES
+from lacal.training.start import network_of
 from lacal.training.started import StartFrom, started
 from lacal.training.train import Trained, train
 
@@ -92,18 +93,18 @@ def run_training(
     inputs = [one for one in (data.data, data.val, data.test, data.counts) if one is not None]
     begun = None if start is None else start.folder
     with run_folder(out, resume=resume, force=force, inputs=inputs, start=begun) as folder:
-        counts_for_loss(
-            np.ones(2), options.sampler, options.loss, options.loss_options
-        )  # refuses early
+        # What can be refused is, before the data are read, which may take minutes.
+        counts_for_loss(np.ones(2), options.sampler, options.loss, options.loss_options)
+        first = None if start is None else network_of(start.folder, options.model)
         opened = open_training_data(data)
         network = network_for(options.network, images=opened.images)
         options = replace(options, network=network)
         for line in opened.described:
             say(line)
-        if start is None:
+        if start is None or first is None:
             trained = train(opened, options, folder, progress)
         else:
-            options, trained = started(opened, options, start, folder, progress)
+            options, trained = started(opened, options, start, first, folder, progress)
         record = _record(options, start)
         with faults(options, "cpu"):  # a network of the user's own may fail here still
             finished = finish(trained.network, opened, out, record)

@@ -22,7 +22,6 @@ from lacal.training.progress import Epoch, Progress
 from lacal.training.run_folder import BEST, COUNTS, LAST, RunFolder
 from lacal.training.run_place import CONFIG
 from lacal.training.second_stage import second_stage
-from lacal.training.start import network_of
 from lacal.training.train import Trained
 
 
@@ -45,6 +44,7 @@ def started(
     data: TrainingData,
     options: TrainOptions,
     start: StartFrom,
+    first: tuple[TrainOptions, Network],
     folder: RunFolder,
     progress: Progress,
 ) -> tuple[TrainOptions, Trained]:
@@ -54,16 +54,16 @@ def started(
         data: The data of that run, split and cut as they were.
         options: Of the command: of them device, threads and seed count, and the user's own factory.
         start: The run, and what is trained on its features.
+        first: Of that run: its options and its network, which gets the new head.
         folder: Of the new run.
         progress: Told of steps and epochs.
 
     Raises:
-        UsageError: The folder holds no finished run, or one of another network.
         DataError: The data are others, or other rows of them trained the run.
         RunError: A feature or the loss is not finite, or the disk is full.
     """
     began = time.perf_counter()
-    begun, network = network_of(start.folder, options.model)
+    begun, network = first
     _check_same(data, network, start.folder)
     device = chosen_device(options.device, options.threads)
     begun = replace(begun, seed=options.seed, device=options.device, threads=options.threads)
