@@ -17,6 +17,9 @@ Ids = NDArray[np.str_] | NDArray[np.int64]  # (n,)
 
 NO_LABEL = -1
 
+# Elements of one batch: 16 MB of float32, small beside the cache's wishes and memory's bound.
+BATCH_ELEMENTS = 1 << 22
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceBatch:
@@ -44,12 +47,14 @@ class Batch:
         labels: (n,) in 0..k-1, `NO_LABEL` where the row has none; None where the source has none.
         ids: (n,) as the source spells them, or None.
         start: Number of the first row in the whole source, from 0.
+        weights: (n,) >= 0, how much each row counts; None where every row counts 1.
     """
 
     logits: Logits
     labels: Labels | None
     ids: Ids | None
     start: int
+    weights: PerRow | None = None
 
     def labelled(self) -> "tuple[Logits, Labels]":
         """The rows that carry a label, and the labels."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.batch import PerClass
 from lacal.errors import DataError
 from lacal.names import agree, check_distinct, class_numbers, shown
 from lacal.prior import LabelPrior, ZeroCount
@@ -53,29 +54,52 @@ class Counts:
         """
         place = str(self.path)
         whole = checked_counts(self.values, place)
+        whole, names = self._in_class_order(whole, classes, class_names, logits_place)
+        try:
+            return LabelPrior(whole, names, zero_count or ZeroCount())
+        except DataError as error:
+            raise DataError(f"{place}: {error}") from error
+
+    def shares(
+        self, *, classes: int, class_names: tuple[str, ...] | None, logits_place: str
+    ) -> PerClass:
+        """(k,) the counts as shares that sum to 1, in the order and number of the logits' classes.
+
+        Fractions will do here, and a class of zero share: it is rare to the point of not occurring.
+        """
+        place = str(self.path)
+        values = _checked_shares(self.values, place)
+        values, _ = self._in_class_order(values, classes, class_names, logits_place)
+        return np.asarray(values / values.sum(), np.float64)
+
+    def _in_class_order(
+        self,
+        values: NDArray[Any],
+        classes: int | None,
+        class_names: tuple[str, ...] | None,
+        logits_place: str,
+    ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+        """The values held against the classes of the logits, and the names both sides agree on."""
+        place = str(self.path)
         if self.names is not None:
-            _check_pairs(self.names, whole, place)
+            _check_pairs(self.names, values, place)
         if self.counted and classes is not None:
-            whole = np.pad(whole, (0, max(0, classes - whole.size)))
-        if classes is not None and whole.size != classes:
+            values = np.pad(values, (0, max(0, classes - values.size)))
+        if classes is not None and values.size != classes:
             hint = "they must be of the same model"
-            if not self.counted and whole.max() < classes < whole.size:
+            if not self.counted and values.max() < classes < values.size:
                 hint = "if these are training labels rather than counts, say --counts-from-labels"
             if self.names is not None and class_names is not None:
                 odd = sorted(set(class_names) ^ set(self.names))
                 hint = f"only one of them knows {', '.join(map(shown, odd[:3]))}"
             raise DataError(
-                f"{place}: has {whole.size} counts, {logits_place} has {classes} classes; {hint}"
+                f"{place}: has {values.size} counts, {logits_place} has {classes} classes; {hint}"
             )
         if self.names is not None:
             check_distinct(self.names, place)
         elif self.placed:
             _refuse_numbered_names(class_names, place, logits_place)
-        names = agree(class_names, logits_place, self.names, place)
-        try:
-            return LabelPrior(whole, names, zero_count or ZeroCount())
-        except DataError as error:
-            raise DataError(f"{place}: {error}") from error
+        return values, agree(class_names, logits_place, self.names, place)
 
 
 def checked_counts(counts: NDArray[Any], place: str, what: str = "count") -> NDArray[np.int64]:
@@ -103,6 +127,22 @@ def checked_counts(counts: NDArray[Any], place: str, what: str = "count") -> NDA
     if what == "count" and not values.any():
         raise DataError(f"{place}: every count is 0; expected training examples per class")
     return values.astype(np.int64)
+
+
+def _checked_shares(values: NDArray[Any], place: str) -> PerClass:
+    """Numbers from 0, one a class, of which some are above 0."""
+    if values.ndim != 1 or values.dtype.kind not in "iuf":
+        raise DataError(f"{place}: expected one number a class, its count or share")
+    shares = values.astype(np.float64)
+    wrong = ~((shares >= 0) & (shares < np.inf))
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise DataError(
+            f"{place}: class {at} has the share {values[at]:g}, expected a number from 0"
+        )
+    if not shares.any():
+        raise DataError(f"{place}: every share is 0; expected a class that occurs")
+    return shares
 
 
 def in_class_order(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.batch import NO_LABEL, Batch, Ids, Labels
+from lacal.batch import BATCH_ELEMENTS, NO_LABEL, Batch, Ids, Labels, PerRow
 from lacal.errors import DataError
 from lacal.fields import (
     ID_NAMES,
@@ -30,9 +30,7 @@ from lacal.ids import IdCheck
 from lacal.labels import LabelReader
 from lacal.names import check_distinct
 from lacal.scores import ScoreDoor
-
-# Elements of one batch: 16 MB of float32, small beside the cache's wishes and memory's bound.
-BATCH_ELEMENTS = 1 << 22
+from lacal.weights import WeightField
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,7 @@ class SourceOptions:
         scores: "logits", "log-probs" or "probs"; None is logits with a check that they look like it.
         ignore_label: Label value of rows without a label.
         rows_per_batch: Rows of one batch; None for about 16 MB.
+        weight_key: Field of the rows' weights; None where every row counts 1.
     """
 
     labels: Path | None = None
@@ -56,6 +55,7 @@ class SourceOptions:
     scores: str | None = None
     ignore_label: int | None = None
     rows_per_batch: int | None = None
+    weight_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class LogitsSource:
         label_reader: Where labels come from, or None.
         door: What becomes of the numbers.
         rows_per_batch: Rows of one batch.
+        weight_field: Where row weights come from, or None.
     """
 
     table: Table
@@ -79,6 +80,7 @@ class LogitsSource:
     label_reader: LabelReader | None
     door: ScoreDoor
     rows_per_batch: int
+    weight_field: WeightField | None = None
 
     @property
     def place(self) -> str:
@@ -118,19 +120,26 @@ class LogitsSource:
     def batches(self) -> Iterator[Batch]:
         """All rows in order, checked."""
         inline = self.label_reader.inline if self.label_reader else None
+        weighing = self.weight_field
+        beside = [inline, self.id_field, weighing.name if weighing else None]
         names = [one.name for one in self.logits_fields]
-        names += [name for name in (inline, self.id_field) if name is not None]
-        count, start, distinct = len(self.logits_fields), 0, IdCheck(self.place)
+        count, start, distinct = len(names), 0, IdCheck(self.place)
+        names += dict.fromkeys(name for name in beside if name is not None)
+        at = {name: names.index(name, count) for name in names[count:]}
         for columns in self.table.blocks(names, self.rows_per_batch):
             logits = self.door.check(_stacked(columns[:count]), start)
-            ids: Ids | None = columns[-1] if self.id_field is not None else None
-            if ids is not None:
+            ids: Ids | None = None
+            if self.id_field is not None:
+                ids = columns[at[self.id_field]]
                 distinct.update(ids)
             labels: Labels | None = None
             if self.label_reader is not None:
-                raw = columns[count] if inline is not None else None
+                raw = columns[at[inline]] if inline is not None else None
                 labels = self.label_reader.labels(raw, start, logits.shape[0])
-            yield Batch(logits, labels, ids, start)
+            weights: PerRow | None = None
+            if weighing is not None:
+                weights = weighing.checked(columns[at[weighing.name]], start)
+            yield Batch(logits, labels, ids, start, weights)
             start += logits.shape[0]
         if not start:
             raise DataError(f"{self.place}: holds no rows; expected at least one")
@@ -167,7 +176,9 @@ def open_source(
         check_id_field(table, id_field)
     # A label column beside the logits is no class, also where the labels come from elsewhere.
     beside = label_field or field_named(table, None, LABEL_NAMES, "--label-key")
-    chosen = logits_fields(table, options.logits_key, {beside, id_field} - {None})
+    weighing = None if options.weight_key is None else WeightField.of(table, options.weight_key)
+    taken = {beside, id_field, options.weight_key} - {None}
+    chosen = logits_fields(table, options.logits_key, taken)
     if not allow_adjusted:
         refuse_adjusted(place, chosen[0])
     classes = width(chosen)
@@ -192,7 +203,7 @@ def open_source(
         reader.check_length(rows, place)
     door = ScoreDoor(place, options.scores, chosen[0].stored, shift_blind)
     rows_per_batch = options.rows_per_batch or max(1, BATCH_ELEMENTS // classes)
-    return LogitsSource(table, chosen, names, id_field, reader, door, rows_per_batch)
+    return LogitsSource(table, chosen, names, id_field, reader, door, rows_per_batch, weighing)
 
 
 def _ignored(table: Table, options: SourceOptions) -> int | None:

@@ -1,8 +1,6 @@
 """`LabelPrior`: the class counts of the training set, and what follows from them.
 
-The log prior, the rule for a class that was never trained on, and the many / medium / few groups.
-The papers draw the group boundaries differently (n >= 100 or > 100, n <= 20 or < 20); lacal follows
-Kang et al. 2020, Hong et al. 2021 and Ren et al. 2020, and prints the rule beside the numbers.
+The log prior, the rule for a class that was never trained on, and the groups of classes by count.
 """
 
 from dataclasses import dataclass
@@ -12,10 +10,8 @@ from numpy.typing import NDArray
 
 from lacal.batch import PerClass
 from lacal.errors import DataError, UsageError
+from lacal.groups import GroupRule, Groups
 from lacal.names import some_classes
-
-MANY_ABOVE = 100
-FEW_BELOW = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +46,6 @@ class ZeroCount:
     def __str__(self) -> str:
         # Every digit: the calibration file is read back through `parse`.
         return f"smooth:{self.amount!r}".removesuffix(".0") if self.rule == "smooth" else self.rule
-
-
-@dataclass(frozen=True, slots=True)
-class Groups:
-    """Masks (k,) of the classes by training count; together they cover every class once.
-
-    Attributes:
-        many_above: Many-shot classes have more training examples than this.
-        few_below: Few-shot classes have fewer training examples than this.
-        masks: "many", "medium", "few" -> (k,) bool.
-    """
-
-    many_above: float
-    few_below: float
-    masks: dict[str, NDArray[np.bool_]]
-
-    @property
-    def rule(self) -> dict[str, str]:
-        """The boundary of each group in words."""
-        many, few = f"{self.many_above:g}", f"{self.few_below:g}"
-        return {"many": f"> {many}", "medium": f"{few}..{many}", "few": f"< {few}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +102,8 @@ class LabelPrior:
         seen = self.class_counts[self.class_counts > 0]
         return float(seen.max() / seen.min())
 
-    def groups(self, many_above: float = MANY_ABOVE, few_below: float = FEW_BELOW) -> Groups:
-        """Many, medium and few shot classes by training count (> 100, 20..100, < 20)."""
-        if few_below > many_above:
-            raise UsageError(
-                f"--groups: few below {few_below:g} and many above {many_above:g} overlap; "
-                "expected FEW <= MANY"
-            )
-        many, few = self.class_counts > many_above, self.class_counts < few_below
-        return Groups(many_above, few_below, {"many": many, "medium": ~many & ~few, "few": few})
+    def groups(self, rule: GroupRule = GroupRule()) -> Groups:  # noqa: B008 - frozen
+        """The groups of a rule; many, medium and few shot by default (> 100, 20..100, < 20)."""
+        if rule.listed is None:
+            return rule.by_counts(self.class_counts)
+        return rule.by_name(self.class_counts.size, self.class_names)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lacal.errors import DataError, UsageError
+from lacal.groups import GroupRule
 from lacal.prior import LabelPrior, ZeroCount
 
 COUNTS = np.array([6, 0, 2])
@@ -60,8 +61,8 @@ def test_one_class_is_no_problem_to_balance() -> None:
 
 
 def test_group_boundaries_can_be_moved_and_not_crossed() -> None:
-    groups = LabelPrior(np.array([11, 10, 5, 4])).groups(many_above=10, few_below=5)
+    groups = LabelPrior(np.array([11, 10, 5, 4])).groups(GroupRule(10, 5))
     assert groups.masks["medium"].tolist() == [False, True, True, False]
     assert groups.rule == {"many": "> 10", "medium": "5..10", "few": "< 5"}
     with pytest.raises(UsageError, match="overlap"):
-        LabelPrior(np.array([1, 2])).groups(many_above=1, few_below=2)
+        GroupRule(many_above=1, few_below=2)

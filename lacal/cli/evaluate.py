@@ -1,10 +1,11 @@
-"""`lacal evaluate`: errors with their uncertainty."""
+"""`lacal evaluate`: errors, scores and calibration with their uncertainty, and gates on them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lacal.cli.gate_options import gate_options, gates_of
 from lacal.cli.model_options import (
     model_without_inputs,
     runs_model,
@@ -16,62 +17,108 @@ from lacal.cli.options import (
     counts_of,
     counts_options,
     force_adjust_option,
-    format_options,
+    group_rule_of,
+    groups_of,
+    groups_option,
+    inputs_of,
     prior_of,
     refuse_beside_calibration,
     refuse_typed,
     source_options,
+    source_options_of,
+    target_prior_of,
+    target_prior_option,
+    weight_option,
 )
+from lacal.cli.outputs import check_reports, command_line, deliver, report_options, wants_page
+from lacal.cli.run_input import logits_of_run
 from lacal.cli.sections import Sectioned
+from lacal.cli.temperature_options import temperature_of, temperature_option
 from lacal.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from lacal.calibration import Calibration
     from lacal.formats import Table
-    from lacal.pipeline.evaluate import Evaluation
+    from lacal.gates.verdict import Verdict
+    from lacal.groups import Groups
+    from lacal.pipeline.keeping import Keep
+    from lacal.predicted_scores import PredictionsFile
     from lacal.prior import LabelPrior
+    from lacal.report.document import Result
+    from lacal.report.evaluation import Evaluated
+    from lacal.report.page.content import Page
+    from lacal.source import Source
+    from lacal.target import TargetPrior
 
 
 @click.command("evaluate", cls=Sectioned)
 @click.argument("source", type=FILE)
 @click.option("--calibration", type=FILE, help="Adjust the logits with this.")
 @counts_options
+@groups_option
+@target_prior_option
+@temperature_option
+@click.option(
+    "--bins",
+    type=click.IntRange(2, 1000),
+    default=15,
+    show_default=True,
+    help="Equal-width bins of the calibration errors.",
+)
 @click.option("--allow-tuned-rows", is_flag=True, help="Score the rows that tau was tuned on.")
+@click.option("--force", is_flag=True, help="Replace existing reports.")
 @force_adjust_option
 @source_options
-@format_options("text", "json")
+@weight_option
+@report_options
+@gate_options
 @takes_model
 def command(source: Path, **given: Any) -> None:
-    """Measure the errors of SOURCE: labelled logits, a predictions file with labels, or a model.
+    """Measure the errors of SOURCE: labelled logits, a predictions file with labels, a model, or a training run.
 
-    Groups (many, medium, few) need the training counts, from --counts or --calibration.
+    Groups (many, medium, few) need the training counts, from --counts or --calibration, or a file of --groups.
+    Adjusted logits are taken as probabilities of classes in equal shares, or in those of --target-prior.
 
     \b
     Example:
       lacal evaluate predictions.parquet --counts counts.csv
     """
     from lacal import calibration_file
-    from lacal.cli.show import show_json, show_text, warn
-    from lacal.pipeline.evaluate import is_predictions
-    from lacal.report import numbers, text
-    from lacal.report.warnings import of_gain, of_other_logits, of_training
+    from lacal.gates.candidate import Candidate
+    from lacal.predicted import is_predictions
+    from lacal.report.evaluation import evaluation_warnings
 
+    if not runs_model(given):
+        source = logits_of_run(source, given)
+    check_reports(given, inputs_of(source, given))
+    gates = gates_of(given)
+    group_rule_of(given)
     loaded = calibration_file.read(given["calibration"]) if given["calibration"] else None
     if loaded is not None:
         refuse_beside_calibration("counts", "zero_count")
     else:
-        refuse_typed("force_adjust", because="without --calibration nothing is adjusted")
+        refuse_typed(
+            "force_adjust", "fit_temperature", because="without --calibration nothing is adjusted"
+        )
     table = None if runs_model(given) else _opened(source)
     if table is not None and is_predictions(table):
-        found, prior = _predictions(table, loaded, given)
+        one = _predictions(table, loaded, given, decisions=gates.needs_decisions)
     else:
-        found, prior = _logits(source, loaded, given)
-    warn(of_training(loaded, found.inference))
-    warn([*of_other_logits(loaded, found.inference), *of_gain(found.gain)])
-    if given["json"] or given["format"] == "json":
-        show_json(numbers.evaluation(found, str(source), loaded, prior))
-    else:
-        show_text(text.evaluation(found, str(source), prior))
+        one = _logits(source, loaded, given, decisions=gates.needs_decisions)
+    found = one.found
+    candidate = Candidate(
+        one.measures,
+        found.tally.support,
+        one.class_names,
+        one.groups,
+        found.decisions,
+        found.weighted,
+        one.target,
+        found.measured.top.error().scheme if found.measured.top else None,
+    )
+    verdicts, remarks = gates.judge(candidate)
+    warnings = [*evaluation_warnings(one), *remarks]
+    deliver(_result(one, warnings, verdicts), given)
 
 
 def _opened(path: Path) -> "Table":
@@ -84,61 +131,136 @@ def _opened(path: Path) -> "Table":
 
 
 def _logits(
-    path: Path, loaded: "Calibration | None", given: dict[str, Any]
-) -> "tuple[Evaluation, LabelPrior | None]":
+    path: Path, loaded: "Calibration | None", given: dict[str, Any], *, decisions: bool
+) -> "Evaluated":
+    """A source of logits, adjusted or as it is."""
     from lacal import pipeline
     from lacal.cli.show import WithProgress
-    from lacal.source import refuse_corrected, training_of
+    from lacal.pipeline.temperature import HeldApart
+    from lacal.probabilities import Probabilities
+    from lacal.report.evaluation import Evaluated
+    from lacal.source import refuse_corrected, require_labels, training_of
 
+    if runs_model(given):
+        refuse_typed("weight_key", because="SOURCE is a model, whose inputs carry no weights")
     counts = counts_of(given)
     source = source_of(
         path,
         given,
         class_names=loaded.prior.class_names if loaded else counts.names if counts else None,
-        shift_blind=loaded is None or loaded.method == "logit-adjustment",
+        shift_blind=loaded is None or loaded.shift_blind,
         allow_adjusted=loaded is None or given["force_adjust"],
     )
+    require_labels(source)
     prior = loaded.prior if loaded else prior_of(given, counts, source)
     if loaded is not None:
         loaded.check_fits(source.classes, source.class_names, source.place)
         if not loaded.adjustment.changes_nothing:
             refuse_corrected(training_of(source), source.place, force=given["force_adjust"])
+    groups, target = _asked(given, prior, source)
+    fitted = None if loaded is None else temperature_of(given, loaded, source, target)
+    shown, apart = WithProgress(source), None
+    if fitted is not None:
+        apart = HeldApart(shown, fitted, allow_tuned_rows=given["allow_tuned_rows"])
     found = pipeline.evaluate(
-        WithProgress(source), loaded, allow_tuned_rows=given["allow_tuned_rows"]
+        apart or shown,
+        loaded,
+        allow_tuned_rows=given["allow_tuned_rows"],
+        keep=_keep(given, groups, decisions=decisions),
+        probabilities=Probabilities(
+            fitted.value if fitted else 1.0, target.log_prior if target and loaded else None
+        ),
     )
-    return found, prior
+    return Evaluated.of(
+        found,
+        str(path),
+        prior,
+        class_names=(prior and prior.class_names) or source.class_names,
+        groups=groups,
+        target=target,
+        temperature=fitted,
+        fitted_share=0.0 if apart is None else apart.share,
+    )
 
 
 def _predictions(
-    table: "Table", loaded: "Calibration | None", given: dict[str, Any]
-) -> "tuple[Evaluation, LabelPrior | None]":
+    table: "Table", loaded: "Calibration | None", given: dict[str, Any], *, decisions: bool
+) -> "Evaluated":
+    """A file of predictions, which are measured as they are."""
     from lacal import pipeline
+    from lacal.predicted_scores import open_predictions
     from lacal.prior import ZeroCount
+    from lacal.report.evaluation import Evaluated
 
+    place = str(table.path)
     if loaded is not None:
         raise UsageError(
-            f"{table.path}: holds predictions, which a calibration cannot adjust again; leave "
+            f"{place}: holds predictions, which a calibration cannot adjust again; leave "
             "--calibration out, or give the logits"
         )
     if given["labels"] is not None:
         raise UsageError(
-            f"{table.path}: holds predictions; their labels must stand in the same file, so --labels "
+            f"{place}: holds predictions; their labels must stand in the same file, so --labels "
             "cannot be used"
         )
+    ids = () if decisions else ("id_key",)
     refuse_typed(
-        "scores",
-        "logits_key",
-        "id_key",
-        because=f"{table.path}: holds predictions, so there are no logits to read",
+        *("scores", "logits_key", *ids),
+        because=f"{place}: holds predictions, so there are no logits to read",
     )
     counts, prior = counts_of(given), None
     if counts is not None:
         prior = counts.prior(
             class_names=table.class_names,
-            logits_place=str(table.path),
+            logits_place=place,
             zero_count=ZeroCount.parse(given["zero_count"]),
         )
-    found = pipeline.evaluate_predictions(
-        table, prior, label_key=given["label_key"], ignore=given["ignore_label"]
+    file = open_predictions(table, prior, source_options_of(given))
+    groups, target = _asked(given, prior, file)
+    found = pipeline.evaluate_predictions(file, keep=_keep(given, groups, decisions=decisions))
+    return Evaluated.of(
+        found, place, prior, class_names=file.class_names, groups=groups, target=target
     )
-    return found, prior
+
+
+def _asked(
+    given: dict[str, Any], prior: "LabelPrior | None", source: "Source | PredictionsFile"
+) -> "tuple[Groups | None, TargetPrior | None]":
+    """The groups of the classes, and the class shares of deployment."""
+    target = target_prior_of(
+        given,
+        prior,
+        classes=source.classes,
+        class_names=source.class_names,
+        place=source.place,
+    )
+    return groups_of(given, prior, source), target
+
+
+def _keep(given: dict[str, Any], groups: "Groups | None", *, decisions: bool) -> "Keep":
+    """What the pass gathers: a page shows the curve over tau, and where predictions moved."""
+    from lacal.pipeline.keeping import Keep
+
+    page = wants_page(given)
+    return Keep(path=page, decisions=decisions, groups=groups if page else None, bins=given["bins"])
+
+
+def _result(one: "Evaluated", warnings: list[str], verdicts: "tuple[Verdict, ...]") -> "Result":
+    from lacal.report.document import Result
+    from lacal.report.evaluation import evaluation_text
+    from lacal.report.evaluation_json import evaluation_json
+
+    return Result(
+        "evaluate",
+        json=lambda: evaluation_json(one, warnings, verdicts),
+        blocks=lambda: evaluation_text(one),
+        warnings=tuple(warnings),
+        verdicts=verdicts,
+        page=lambda: _page(one, warnings),
+    )
+
+
+def _page(one: "Evaluated", warnings: list[str]) -> "Page":
+    from lacal.report.page.of_evaluation import page_of_evaluation
+
+    return page_of_evaluation(one, command_line(), tuple(warnings))

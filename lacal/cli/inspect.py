@@ -14,6 +14,9 @@ from lacal.cli.options import (
     counts_of,
     counts_options,
     format_options,
+    group_rule_of,
+    groups_of,
+    groups_option,
     prior_of,
     source_options,
 )
@@ -23,6 +26,7 @@ from lacal.cli.sections import Sectioned
 @click.command("inspect", cls=Sectioned)
 @click.argument("source", type=FILE)
 @counts_options
+@groups_option
 @source_options
 @format_options("text", "json")
 @takes_model
@@ -37,12 +41,14 @@ def command(source: Path, **given: Any) -> None:
     from lacal.cli.show import WithProgress, show_json, show_text
     from lacal.report import numbers, text
 
+    group_rule_of(given)
     counts = counts_of(given)
     names = counts.names if counts else None
     opened = source_of(source, given, class_names=names)
     prior = prior_of(given, counts, opened)
+    groups = groups_of(given, prior, opened)
     seen = pipeline.inspect(WithProgress(opened), prior)
     if given["json"] or given["format"] == "json":
-        show_json(numbers.inspection(seen, opened, prior))
+        show_json(numbers.inspection(seen, opened, prior, groups))
     else:
-        show_text(text.inspection(seen, opened, prior))
+        show_text(text.inspection(seen, opened, prior, groups))

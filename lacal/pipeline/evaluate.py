@@ -1,135 +1,118 @@
-"""`evaluate`: errors with their uncertainty, of logits or of a predictions file."""
+"""`evaluate`: errors, scores and calibration of a labelled source, with their uncertainty."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from lacal.batch import NO_LABEL
 from lacal.calibration import Calibration
+from lacal.decisions import Decisions
 from lacal.errors import DataError
-from lacal.formats import Table
-from lacal.formats.fields import refuse_unusable
-from lacal.labels import LabelReader
-from lacal.metrics import ClassTally, Gain
-from lacal.pipeline.scoring import Scorer
-from lacal.prior import LabelPrior
+from lacal.metrics import ClassTally, Gain, PairedTally
+from lacal.metrics.flows import FlowTally
+from lacal.metrics.measurement import Measurement
+from lacal.pipeline.keeping import Keep
+from lacal.pipeline.scoring import ERRORS_AND_MEASURES, PLAIN, Scorer
+from lacal.probabilities import Probabilities
 from lacal.source import Source, require_labels
-
-PREDICTION_FIELDS = ("prediction", "predictions")
-ROWS = 1 << 16
+from lacal.tau.path import TauPath
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Errors of one source.
+    """What was measured of one source.
 
     Attributes:
         rows: Rows, labelled or not.
-        tally: Errors per class of the predictions that were asked for.
-        unadjusted: Errors per class of the plain argmax, where an adjustment was applied.
-        gain: Fall of the balanced error by the adjustment, where one was applied.
+        measured: Errors, scores and calibration of the predictions that were asked for.
+        before: The same of the unadjusted ones, where an adjustment was applied.
+        paired: What the adjustment mended and broke, where one was applied.
+        flows: Predictions that it moved from group to group, where groups were given.
+        path: Balanced error over all tau, where it was kept and the method has an exact one.
+        decisions: Ids, labels and predictions, where they were kept.
         tuned_share: Share of the rows that tau was tuned on that were seen again.
         inference: How a model made the logits, where that is known.
+        calibration: What was applied, if anything.
+        weighted: Whether rows carry weights.
+        probabilities: What the adjusted logits were taken for.
+        digest: Fingerprint of the rows, where it was kept: 16 hexadecimal digits.
     """
 
     rows: int
-    tally: ClassTally
-    unadjusted: ClassTally | None
-    gain: Gain | None
-    tuned_share: float
+    measured: Measurement
+    before: Measurement | None = None
+    paired: PairedTally | None = None
+    flows: FlowTally | None = None
+    path: TauPath | None = None
+    decisions: Decisions | None = None
+    tuned_share: float = 0.0
     inference: dict[str, Any] | None = None
+    calibration: Calibration | None = None
+    weighted: bool = False
+    probabilities: Probabilities = PLAIN
+    digest: str | None = None
+
+    @property
+    def tally(self) -> ClassTally:
+        """Errors per class of the predictions that were asked for."""
+        return self.measured.tally
+
+    @property
+    def unadjusted(self) -> ClassTally | None:
+        """Errors per class of the plain argmax, where an adjustment was applied."""
+        return None if self.before is None else self.before.tally
+
+    @property
+    def gain(self) -> Gain | None:
+        """Fall of the balanced error by the adjustment, where one was applied."""
+        return None if self.paired is None else self.paired.gain()
 
 
 def evaluate(
-    source: Source, calibration: Calibration | None, *, allow_tuned_rows: bool = False
+    source: Source,
+    calibration: Calibration | None,
+    *,
+    allow_tuned_rows: bool = False,
+    keep: Keep = ERRORS_AND_MEASURES,
+    probabilities: Probabilities = PLAIN,
 ) -> Evaluation:
-    """Errors of a labelled source, adjusted by a calibration or as it is."""
+    """Measure a labelled source, adjusted by a calibration or as it is.
+
+    Args:
+        source: Logits with labels.
+        calibration: What to apply; None leaves the logits alone.
+        allow_tuned_rows: Score the rows that tau was tuned on all the same.
+        keep: What to gather beside the errors.
+        probabilities: What the adjusted logits are as probabilities.
+
+    Raises:
+        DataError: No row counts, or these are the rows that tau was tuned on.
+    """
     require_labels(source)
-    scorer = Scorer(source, calibration, allow_tuned_rows)
+    scorer = Scorer(source, calibration, allow_tuned_rows, probabilities, keep)
     for _ in scorer.batches():
         pass
     totals = scorer.totals
-    _refuse_unlabelled(totals.adjusted, source.place)
-    if calibration is None:
-        return Evaluation(totals.rows, totals.adjusted, None, None, 0.0, source.inference)
+    refuse_uncounted(totals.measured.tally, totals.weighted, source.place)
     return Evaluation(
         totals.rows,
-        totals.adjusted,
-        totals.unadjusted,
-        totals.paired.gain(),
+        totals.measured,
+        totals.before,
+        None if calibration is None else totals.paired,
+        None if calibration is None else totals.flows,
+        totals.kept.tau_path(),
+        totals.kept.decisions(source),
         totals.tuned_share,
         source.inference,
+        calibration,
+        totals.weighted,
+        probabilities,
+        totals.kept.digest,
     )
 
 
-def is_predictions(table: Table) -> bool:
-    """Whether a file holds predictions rather than logits."""
-    return any(name.lower() in PREDICTION_FIELDS for name in table.fields)
-
-
-def evaluate_predictions(
-    table: Table,
-    prior: LabelPrior | None,
-    *,
-    label_key: str | None = None,
-    ignore: int | None = None,
-) -> Evaluation:
-    """Errors of a file that holds a label and a prediction a row.
-
-    Args:
-        table: The opened file.
-        prior: Training counts, which say how many classes there are; without them it is the number
-            of the file's class names, or the largest class number that occurs, plus one.
-        label_key: Field of the labels; `label` or `labels` by default.
-        ignore: Label value of rows without a label; what `lacal adjust` writes, -1, by default.
-    """
-    ignore = NO_LABEL if ignore is None else ignore
-    field = next(name for name in table.fields if name.lower() in PREDICTION_FIELDS)
-    labels_field = label_key or next(
-        (name for name in table.fields if name.lower() in ("label", "labels")), None
-    )
-    if labels_field is None:
-        raise DataError(f"{table.path}: has no field `label`; name it with --label-key")
-    names = table.class_names if prior is None else prior.class_names
-    if prior is not None:
-        k = prior.class_counts.size
-    else:
-        k = len(names) if names else max(2, _largest(table, [field, labels_field], ignore) + 1)
-    readers = [
-        LabelReader.open(table, name, classes=k, class_names=names, ignore=ignored, apart=False)
-        for name, ignored in ((labels_field, ignore), (field, None))
-    ]
-    tally, start = ClassTally.empty(k), 0
-    for raw in table.blocks([labels_field, field], ROWS):
-        rows = raw[0].shape[0]
-        labels, predictions = (
-            reader.labels(block, start, rows) for reader, block in zip(readers, raw, strict=True)
-        )
-        tally.update(labels, predictions)
-        start += rows
-    _refuse_unlabelled(tally, str(table.path))
-    return Evaluation(start, tally, None, None, 0.0)
-
-
-def _largest(table: Table, names: list[str], ignore: int | None) -> int:
-    """The largest class number that occurs, in whole numbers, floats or digits."""
-    largest = 0
-    for name in table.fields.keys() & set(names):
-        refuse_unusable(table.path, table.fields[name])  # images come in blocks too
-    for columns in table.blocks(names, ROWS):
-        for column in columns:
-            if column.dtype.kind == "U":
-                short = column[np.char.str_len(column) <= 9].tolist()
-                digits = [int(text) for text in short if text.isascii() and text.isdigit()]
-                column = np.array(digits, np.int64)
-            numbers = column[np.isfinite(column) & (column != ignore)]
-            largest = max(largest, int(numbers.max(initial=0)))
-    if largest > 1_000_000:
-        raise DataError(f"{table.path}: holds the class number {largest}, expected fewer classes")
-    return largest
-
-
-def _refuse_unlabelled(tally: ClassTally, place: str) -> None:
+def refuse_uncounted(tally: ClassTally, weighted: bool, place: str) -> None:
+    """Refuse a file in which no row counts."""
     if not np.count_nonzero(tally.support):
-        raise DataError(f"{place}: no row carries a label; there is nothing to evaluate")
+        counted = "a label and a weight above 0" if weighted else "a label"
+        raise DataError(f"{place}: no row carries {counted}; there is nothing to evaluate")

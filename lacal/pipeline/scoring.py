@@ -2,30 +2,43 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.adjustment import Adjustment
 from lacal.batch import Batch, Labels
 from lacal.calibration import Calibration
 from lacal.errors import DataError
 from lacal.fingerprint import Overlap
 from lacal.metrics import ClassTally, PairedTally
+from lacal.metrics.flows import FlowTally
+from lacal.metrics.measurement import Measurement
+from lacal.pipeline.keeping import Keep, KeptRows
+from lacal.probabilities import Probabilities
 from lacal.source import Source
 
-# Share of the tuned rows found again from which on this is the same split and not a few duplicates.
-SAME_ROWS = 0.1
+PLAIN = Probabilities()
+ERRORS_AND_MEASURES = Keep()
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredBatch:
-    """A batch with what the adjustment makes of it."""
+    """A batch with what the adjustment makes of it.
+
+    Attributes:
+        batch: As it came.
+        adjusted: (n, k) adjusted logits; float64, or the logits themselves where nothing adjusts them.
+        predictions: (n,) their argmax.
+        unadjusted: (n,) the argmax of the logits.
+        probabilities: (n, k) of the adjusted logits; None where nothing was measured on them.
+    """
 
     batch: Batch
-    adjusted: NDArray[np.float64]
+    adjusted: NDArray[Any]
     predictions: Labels
     unadjusted: Labels
+    probabilities: NDArray[Any] | None
 
 
 @dataclass(slots=True)
@@ -33,20 +46,36 @@ class Scored:
     """Running totals of a pass.
 
     Attributes:
-        unadjusted: Errors of the plain argmax.
-        adjusted: Errors of the adjusted argmax.
+        measured: Errors, scores and calibration of what was asked for.
+        before: The same of the plain logits; None where nothing adjusts them.
         paired: What the adjustment mended and broke.
+        flows: Predictions that moved from group to group, where groups were given.
         overlap: Looks for the rows that tau was tuned on.
+        kept: Rows that outlive the pass.
         rows: Rows so far.
         changed: Rows whose prediction the adjustment changed.
+        weighted: Whether rows carry weights.
     """
 
-    unadjusted: ClassTally
-    adjusted: ClassTally
+    measured: Measurement
+    before: Measurement | None
     paired: PairedTally
+    flows: FlowTally | None
     overlap: Overlap
+    kept: KeptRows
     rows: int = 0
     changed: int = 0
+    weighted: bool = False
+
+    @property
+    def adjusted(self) -> ClassTally:
+        """Errors of the adjusted argmax."""
+        return self.measured.tally
+
+    @property
+    def unadjusted(self) -> ClassTally:
+        """Errors of the plain argmax."""
+        return self.measured.tally if self.before is None else self.before.tally
 
     @property
     def tuned_share(self) -> float:
@@ -62,54 +91,88 @@ class Scorer:
         source: Where rows come from.
         calibration: What to apply; None leaves the logits alone.
         allow_tuned_rows: Whether scoring the rows that tau was tuned on is wanted.
+        probabilities: What the adjusted logits are as probabilities.
+        keep: What to gather beside the errors.
         totals: Of the rows that have passed.
     """
 
     source: Source
     calibration: Calibration | None
     allow_tuned_rows: bool = False
+    probabilities: Probabilities = PLAIN
+    keep: Keep = ERRORS_AND_MEASURES
     totals: Scored = field(init=False)
 
     def __post_init__(self) -> None:
-        k = self.source.classes
+        k, keep, groups = self.source.classes, self.keep, self.keep.groups
         tuned = self.calibration.tuned_rows if self.calibration else np.empty(0, np.uint64)
         self.totals = Scored(
-            ClassTally.empty(k),
-            ClassTally.empty(k),
+            Measurement(k, keep.bins),
+            Measurement(k, keep.bins) if self.calibration else None,
             PairedTally.empty(k),
+            None if groups is None else FlowTally.of(groups.masks),
             Overlap.with_rows(np.asarray(tuned, np.uint64)),
+            KeptRows.of(keep, self.calibration),
         )
 
     def batches(self) -> Iterator[ScoredBatch]:
         """Every batch, adjusted and counted; the overlap is judged at the end."""
-        adjustment = (
-            self.calibration.adjustment
-            if self.calibration
-            else Adjustment.identity(self.source.classes)
-        )
-        totals = self.totals
+        adjustment = self.calibration.adjustment if self.calibration else None
         for batch in self.source.batches():
-            adjusted = adjustment.apply(batch.logits)
-            predictions = adjusted.argmax(axis=1)
             plain = batch.logits.argmax(axis=1)
-            totals.rows += plain.size
-            totals.changed += int(np.count_nonzero(plain != predictions))
-            totals.unadjusted.update(batch.labels, plain)
-            totals.adjusted.update(batch.labels, predictions)
-            totals.paired.update(batch.labels, plain, predictions)
-            if self.source.labelled:
-                totals.overlap.update(batch)
-            yield ScoredBatch(batch, adjusted, predictions, plain)
+            if adjustment is None:
+                yield self._measured(batch, batch.logits, plain, plain)
+            else:
+                adjusted = adjustment.apply(batch.logits)
+                yield self._measured(batch, adjusted, adjusted.argmax(axis=1), plain)
         self._judge_overlap()
 
+    def _measured(
+        self, batch: Batch, adjusted: NDArray[Any], predictions: Labels, plain: Labels
+    ) -> ScoredBatch:
+        """Count a batch."""
+        totals, labels, weights = self.totals, batch.labels, batch.weights
+        totals.rows += plain.size
+        measured = self.keep.measures
+        probabilities = _measure(
+            totals.measured, batch, adjusted, predictions, self.probabilities if measured else None
+        )
+        if totals.before is not None:
+            totals.changed += int(np.count_nonzero(plain != predictions))
+            _measure(totals.before, batch, batch.logits, plain, PLAIN if measured else None)
+            totals.paired.update(labels, plain, predictions, weights)
+            if totals.flows is not None:
+                totals.flows.update(plain, predictions, labels)
+        totals.weighted |= weights is not None
+        totals.kept.update(batch, predictions)
+        if labels is not None and totals.overlap.tuned.size:
+            totals.overlap.update(batch)
+        return ScoredBatch(batch, adjusted, predictions, plain, probabilities)
+
     def _judge_overlap(self) -> None:
-        share, found = self.totals.tuned_share, int(self.totals.overlap.found.sum())
-        tuned_on = self.calibration.tuned_on if self.calibration else None
-        by_chance = 3 * tuned_on.repeats if tuned_on else 0.0
-        few = found < min(3, self.totals.overlap.tuned.size)
-        if share >= SAME_ROWS + by_chance and not few and not self.allow_tuned_rows:
+        overlap, repeats = (
+            self.totals.overlap,
+            self.calibration.repeats if self.calibration else 0.0,
+        )
+        if overlap.is_same_split(repeats) and not self.allow_tuned_rows:
             raise DataError(
-                f"{self.source.place}: about {share:.0%} of the rows that tau was tuned on are among these "
+                f"{self.source.place}: about {overlap.share:.0%} of the rows that tau was tuned on are among these "
                 "rows, so their error would flatter the result; score a held-out split, or say "
                 "--allow-tuned-rows"
             )
+
+
+def _measure(
+    sums: Measurement,
+    batch: Batch,
+    adjusted: NDArray[Any],
+    predictions: Labels,
+    meaning: Probabilities | None,
+) -> NDArray[Any] | None:
+    """Count a batch, and measure the probabilities (n, k) of its adjusted logits, unless they mean nothing."""
+    labels, probabilities, log_true = batch.labels, None, None
+    if labels is not None and meaning is not None:
+        probabilities = meaning.of(adjusted)
+        log_true = meaning.log_of_own(adjusted, probabilities, labels, predictions)
+    sums.update(labels, predictions, probabilities, weights=batch.weights, log_true=log_true)
+    return probabilities

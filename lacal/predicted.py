@@ -1,0 +1,113 @@
+"""A predictions file: a label and a prediction a row, with an id where there is one; nothing is computed from logits."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lacal.batch import NO_LABEL, Labels
+from lacal.errors import DataError
+from lacal.fields import LABEL_NAMES, field_named
+from lacal.formats import Table
+from lacal.formats.fields import refuse_unusable
+from lacal.formats.shown import place
+from lacal.labels import LabelReader
+
+PREDICTION_FIELDS = ("prediction", "predictions")
+ROWS = 1 << 16
+MOST_CLASSES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedRows:
+    """The rows of a predictions file, read in blocks. Open them with `open_predicted`.
+
+    Attributes:
+        table: The opened file.
+        classes: Number of classes, k.
+        class_names: Their names, where known.
+        told: Whether file or caller say how many classes there are; else k is the largest number, plus one.
+        labels: Reads the labels.
+        predictions: Reads the predictions.
+    """
+
+    table: Table
+    classes: int
+    class_names: tuple[str, ...] | None
+    told: bool
+    labels: LabelReader
+    predictions: LabelReader
+
+    def blocks(
+        self, others: Sequence[str] = (), rows_per_block: int = ROWS
+    ) -> Iterator[tuple[int, Labels, Labels, tuple[NDArray[Any], ...]]]:
+        """First row, labels (n,), predictions (n,), and the other fields asked for, block by block."""
+        names = [str(self.labels.inline), str(self.predictions.inline), *others]
+        start = 0
+        for columns in self.table.blocks(names, rows_per_block):
+            rows = columns[0].shape[0]
+            labels = self.labels.labels(columns[0], start, rows)
+            yield start, labels, self.predictions.labels(columns[1], start, rows), columns[2:]
+            start += rows
+
+
+def is_predictions(table: Table) -> bool:
+    """Whether a file holds predictions rather than logits."""
+    return any(name.lower() in PREDICTION_FIELDS for name in table.fields)
+
+
+def open_predicted(
+    table: Table,
+    *,
+    classes: int | None = None,
+    class_names: tuple[str, ...] | None = None,
+    label_key: str | None = None,
+    ignore: int | None = None,
+) -> PredictedRows:
+    """Find labels and predictions in a file that `is_predictions`.
+
+    Args:
+        table: The opened file.
+        classes: How many there are, where known from elsewhere.
+        class_names: Names known from elsewhere; the file's own by default.
+        label_key: Field of the labels; `label` or `labels` by default.
+        ignore: Label of rows without one; what `lacal adjust` writes, -1, by default.
+
+    Raises:
+        DataError: There is no such field, or it holds no class numbers or names.
+    """
+    ignore = NO_LABEL if ignore is None else ignore
+    prediction = next(name for name in table.fields if name.lower() in PREDICTION_FIELDS)
+    label = field_named(table, label_key, LABEL_NAMES, "--label-key")
+    if label is None:
+        raise DataError(f"{place(table.path)}: has no field `label`; name it with --label-key")
+    names = table.class_names if class_names is None else class_names
+    known = classes if classes is not None else len(names) if names else None
+    k = max(2, _largest(table, [prediction, label], ignore) + 1) if known is None else known
+    readers = [
+        LabelReader.open(table, name, classes=k, class_names=names, ignore=ignored, apart=False)
+        for name, ignored in ((label, ignore), (prediction, None))
+    ]
+    return PredictedRows(table, k, names, known is not None, *readers)
+
+
+def _largest(table: Table, names: list[str], ignore: int) -> int:
+    """The largest class number that occurs, in whole numbers, floats or digits."""
+    largest = 0
+    for name in table.fields.keys() & set(names):
+        refuse_unusable(table.path, table.fields[name])  # images come in blocks too
+    for columns in table.blocks(names, ROWS):
+        for column in columns:
+            if column.dtype.kind == "U":
+                short = column[np.char.str_len(column) <= 9].tolist()
+                digits = [int(text) for text in short if text.isascii() and text.isdigit()]
+                column = np.array(digits, np.int64)
+            numbers = column[np.isfinite(column) & (column != ignore)]
+            largest = max(largest, int(numbers.max(initial=0)))
+    if largest > MOST_CLASSES:
+        raise DataError(
+            f"{place(table.path)}: holds the class number {largest}, expected fewer classes"
+        )
+    return largest

@@ -1,0 +1,269 @@
+"""What a predictions file keeps beside label and prediction: scores, the unadjusted prediction, weights.
+
+What `lacal adjust` writes is known by its field names: `confidence` (of the prediction), `adjusted_probs`
+or `adjusted_logits` (of every class), `unadjusted_prediction`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lacal.batch import BATCH_ELEMENTS, Labels, PerClass, PerRow
+from lacal.errors import DataError
+from lacal.formats import Table
+from lacal.formats.table import Scored
+from lacal.formats.text import strict_json
+from lacal.labels import LabelReader
+from lacal.logits_source import SourceOptions
+from lacal.predicted import ROWS, PredictedRows, open_predicted
+from lacal.prior import LabelPrior
+from lacal.probabilities import Probabilities
+from lacal.scores import SUM_TOLERANCE
+from lacal.weights import WeightField
+
+CONFIDENCE = "confidence"
+UNADJUSTED = "unadjusted_prediction"
+PROBABILITIES = "adjusted_probs"
+LOGITS = "adjusted_logits"
+PLAIN_OPTIONS = SourceOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRows:
+    """Consecutive rows of a predictions file, checked; None for what the file does not hold.
+
+    Attributes:
+        labels: (n,), `NO_LABEL` where a row has none.
+        predictions: (n,) in 0..k-1.
+        unadjusted: (n,) the same of the model as it was.
+        confidence: (n,) probability of the prediction.
+        probabilities: (n, k) of every class.
+        log_true: (n,) log of the label's, where it is known better than by the probability.
+        weights: (n,) row weights.
+    """
+
+    labels: Labels
+    predictions: Labels
+    unadjusted: Labels | None
+    confidence: PerRow | None
+    probabilities: NDArray[Any] | None
+    log_true: PerRow | None
+    weights: PerRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsBeside:
+    """Names of those fields; None where there is none.
+
+    Attributes:
+        confidence: Probability of the prediction.
+        scores: Probability, or adjusted logit, of every class.
+        unadjusted: Prediction of the model as it was.
+        weights: Row weights.
+        meaning: What the file says its confidences and probabilities are of the adjusted logits.
+    """
+
+    confidence: str | None
+    scores: str | None
+    unadjusted: str | None
+    weights: WeightField | None
+    meaning: Probabilities
+
+    @classmethod
+    def of(cls, table: Table, weight_key: str | None) -> "FieldsBeside":
+        """Those that this file has."""
+        fields = table.fields
+        wide = [
+            name
+            for name in (PROBABILITIES, LOGITS)
+            if name in fields and len(fields[name].shape) == 2
+        ]
+        return cls(
+            CONFIDENCE if CONFIDENCE in fields and fields[CONFIDENCE].kind == "float" else None,
+            wide[0] if wide else None,
+            UNADJUSTED if UNADJUSTED in fields else None,
+            None if weight_key is None else WeightField.of(table, weight_key),
+            _meaning(table),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionsFile:
+    """A predictions file with its scores. Open one with `open_predictions`.
+
+    Attributes:
+        rows: Its labels and predictions.
+        beside: What it holds beside them.
+        options: How it is read.
+    """
+
+    rows: PredictedRows
+    beside: FieldsBeside
+    options: SourceOptions
+
+    @property
+    def place(self) -> str:
+        """The file as the user named it."""
+        return str(self.rows.table.path)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, k."""
+        return self.rows.classes
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes, where known."""
+        return self.rows.class_names
+
+    def scored_rows(self) -> Iterator[ScoredRows]:
+        """All rows in order.
+
+        Raises:
+            DataError: A field does not hold what its name says; the row is named.
+        """
+        rows, beside = self.rows, self.beside
+        reader = None if beside.unadjusted is None else _reader(rows, beside.unadjusted)
+        weights = None if beside.weights is None else beside.weights.name
+        every = (beside.confidence, beside.scores, beside.unadjusted, weights)
+        names = list(dict.fromkeys(name for name in every if name is not None))
+        size = ROWS if beside.scores is None else max(1, BATCH_ELEMENTS // rows.classes)
+        for start, labels, predictions, columns in rows.blocks(names, size):
+            raw: dict[str | None, NDArray[Any]] = dict(zip(names, columns, strict=True))
+            n, before = labels.size, None
+            if reader is not None:
+                before = reader.labels(raw[beside.unadjusted], start, n)
+            log_true, probabilities = None, None
+            if beside.scores == PROBABILITIES:
+                probabilities = _probabilities(raw[PROBABILITIES], start, self.place)
+            elif beside.scores == LOGITS:
+                adjusted, meaning = _adjusted(raw[LOGITS], start, self.place), beside.meaning
+                probabilities = meaning.of(adjusted)
+                log_true = meaning.log_of_own(adjusted, probabilities, labels, predictions)
+            yield ScoredRows(
+                labels,
+                predictions,
+                before,
+                None if not beside.confidence else _confidence(raw[CONFIDENCE], start, self.place),
+                probabilities,
+                log_true,
+                None if beside.weights is None else beside.weights.checked(raw[weights], start),
+            )
+
+
+def open_predictions(
+    table: Table, prior: LabelPrior | None, options: SourceOptions = PLAIN_OPTIONS
+) -> PredictionsFile:
+    """Decide which field of a predictions file is what.
+
+    Args:
+        table: The opened file; it `is_predictions`.
+        prior: Training counts, which say how many classes there are; without them it is the number of
+            the file's class names or of its scores a row, or the largest class number, plus one.
+        options: Fields of labels, ids and weights, and the label of rows without one: what `lacal adjust`
+            writes, -1, by default.
+
+    Raises:
+        DataError: A field is missing, or of another number of classes.
+    """
+    beside = FieldsBeside.of(table, options.weight_key)
+    width = None if beside.scores is None else table.fields[beside.scores].shape[1]
+    names = table.class_names if prior is None else prior.class_names
+    known = width if names is None else len(names)
+    rows = open_predicted(
+        table,
+        classes=known if prior is None else prior.class_counts.size,
+        class_names=names,
+        label_key=options.label_key,
+        ignore=options.ignore_label,
+    )
+    target = beside.meaning.log_target
+    for what, size in (
+        ("scores a row", width),
+        ("target shares", None if target is None else target.size),
+    ):
+        if size is not None and size != rows.classes:
+            raise DataError(
+                f"{table.path}: holds {size} {what}, expected one for each of the {rows.classes} classes"
+            )
+    return PredictionsFile(rows, beside, options)
+
+
+def _reader(rows: PredictedRows, field: str) -> LabelReader:
+    return LabelReader.open(
+        rows.table,
+        field,
+        classes=rows.classes,
+        class_names=rows.class_names,
+        ignore=None,
+        apart=False,
+    )
+
+
+def _confidence(raw: NDArray[Any], start: int, place: str) -> PerRow:
+    confidence = raw.astype(np.float64)
+    wrong = ~((confidence >= 0) & (confidence <= 1 + SUM_TOLERANCE))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"{place}: '{CONFIDENCE}' of row {start + row} is {raw[row]}, expected the probability of the "
+            "prediction, 0..1; mend the column, or rename it if it is something else"
+        )
+    return np.minimum(confidence, 1.0)
+
+
+def _meaning(table: Table) -> Probabilities:
+    """Temperature and target prior, where `lacal adjust` noted them in the file."""
+    note = table.probabilities if isinstance(table, Scored) else None
+    if note is None:
+        return Probabilities()
+    try:
+        known = strict_json(note)
+        temperature = float(known["temperature"])
+        shares = known.get("target_shares")
+        target = None if shares is None else np.array(shares, np.float64)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise DataError(
+            f"{table.path}: 'probabilities' in its metadata cannot be read; write the file anew"
+        ) from error
+    if not 0 < temperature < np.inf or (target is not None and not _are_shares(target)):
+        raise DataError(
+            f"{table.path}: 'probabilities' in its metadata holds no temperature above 0 and class shares; write "
+            "the file anew"
+        )
+    with np.errstate(divide="ignore"):
+        return Probabilities(temperature, None if target is None else np.log(target))
+
+
+def _are_shares(target: PerClass) -> bool:
+    return target.ndim == 1 and bool((target >= 0).all()) and abs(target.sum() - 1) < 1e-6
+
+
+def _probabilities(scores: NDArray[Any], start: int, place: str) -> NDArray[Any]:
+    """(n, k) as they are stored, checked."""
+    sums = scores.sum(axis=1)  # not `@`: BLAS wakes threads that spin for longer than this takes
+    wrong = ~(np.abs(sums - 1) <= SUM_TOLERANCE)
+    if not wrong.any() and scores.min() < 0:
+        wrong = (scores < 0).any(axis=1)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"{place}: '{PROBABILITIES}' of row {start + row} is no probability vector (sum {sums[row]:.6g}, "
+            f"smallest {scores[row].min():.6g}); expected values in 0..1 that sum to 1"
+        )
+    return scores
+
+
+def _adjusted(scores: NDArray[Any], start: int, place: str) -> NDArray[Any]:
+    """(n, k) as they are stored, checked: -inf where a class is never predicted."""
+    largest = scores.max(axis=1)
+    if not np.isfinite(largest).all():  # NaN and infinity are the largest of their row
+        row = int((~np.isfinite(largest)).argmax())
+        raise DataError(
+            f"{place}: '{LOGITS}' of row {start + row} has the largest value {largest[row]}, expected a finite "
+            "logit; mend the model or drop the row"
+        )
+    return scores

@@ -1,0 +1,62 @@
+"""Row weights from a field of a file: finite, never negative, not all zero."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lacal.batch import PerRow
+from lacal.errors import DataError
+from lacal.fields import field_named
+from lacal.formats import Table
+from lacal.formats.fields import refuse_unusable
+from lacal.names import shown
+
+LEAST = 1e-100  # the square of a weight, summed over rows, must neither vanish nor overflow
+
+
+@dataclass(frozen=True, slots=True)
+class WeightField:
+    """The field that weighs the rows.
+
+    Attributes:
+        name: As the file spells it.
+        place: File and field, for messages.
+    """
+
+    name: str
+    place: str
+
+    @classmethod
+    def of(cls, table: Table, key: str) -> "WeightField":
+        """The field of that name, one number a row."""
+        field_named(table, key, (), "--weight-key")
+        one = table.fields[key]
+        refuse_unusable(table.path, one)
+        place = f"{table.path}: {shown(key)}"
+        if len(one.shape) != 1 or one.kind not in ("int", "float"):
+            raise DataError(
+                f"{place} holds {one.stored} of {len(one.shape)} dimensions, expected one number a row as its "
+                "weight; name another field with --weight-key"
+            )
+        return cls(key, place)
+
+    def checked(self, raw: NDArray[Any], start: int) -> PerRow:
+        """(n,) the weights of the rows from `start` on."""
+        weights = raw.astype(np.float64)
+        wrong = ~((weights >= 0) & (weights < np.inf))
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise DataError(
+                f"{self.place}: row {start + row} weighs {raw[row]}, expected a finite number from 0; mend the "
+                "weight or drop the row"
+            )
+        extreme = (weights > 1 / LEAST) | ((weights > 0) & (weights < LEAST))
+        if extreme.any():
+            row = int(extreme.argmax())
+            raise DataError(
+                f"{self.place}: row {start + row} weighs {raw[row]}, expected 0 or a number from {LEAST:g} to "
+                f"{1 / LEAST:g}; scale the weights, only their ratios matter"
+            )
+        return weights

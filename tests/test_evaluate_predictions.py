@@ -1,0 +1,176 @@
+"""A predictions file is measured as the logits it was made of, and fields that are not what they say are refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+
+from tests.small_world import json_of, lacal, refusal, world
+
+TEST = world(rows=80, seed=5)
+OF_SCORES = ("log_loss", "balanced_log_loss", "brier", "calibration.class_wise")
+OF_CONFIDENCE = ("calibration.top_label", "balanced_calibration", "few.calibration")
+
+
+@pytest.fixture
+def source(folder: Path) -> Path:
+    np.savez(folder / "more.npz", logits=TEST.logits, labels=TEST.labels)
+    return folder / "more.npz"
+
+
+def of_file(
+    capfd: pytest.CaptureFixture[str], folder: Path, source: Path, *options: object
+) -> dict[str, Any]:
+    """The JSON of the predictions that `adjust` writes."""
+    path = folder / "p.parquet"
+    calibration = folder / "calibration.json"
+    line = ("adjust", source, "--calibration", calibration, "-o", path, "--force", *options)
+    assert lacal(*line) == 0, capfd.readouterr().err
+    return json_of(capfd, "evaluate", path, "--counts", folder / "counts.csv")
+
+
+@pytest.mark.parametrize("scores", [None, "probs", "logits"])
+@pytest.mark.parametrize("prior", [(), ("--target-prior", "train")])
+@pytest.mark.parametrize("fitted", [False, True])
+def test_the_file_says_what_the_logits_say(
+    folder: Path,
+    calibration: Path,
+    source: Path,
+    capfd: pytest.CaptureFixture[str],
+    scores: str | None,
+    prior: tuple[str, ...],
+    fitted: bool,
+) -> None:
+    """Whatever was written, and whatever the confidences are for."""
+    meant = (*prior, *(("--fit-temperature", folder / "val.npz") if fitted else ()))
+    direct = json_of(capfd, "evaluate", source, "--calibration", calibration, *meant)
+    told = of_file(capfd, folder, source, *meant, *(("--write-scores", scores) if scores else ()))
+    for name in ("rows", "balanced_error", "groups", "classes", "unadjusted", "gain"):
+        assert told[name] == direct[name], name
+    known = (*OF_SCORES, *OF_CONFIDENCE) if scores else OF_CONFIDENCE
+    for name in known:
+        assert told["measures"][name]["value"] == pytest.approx(
+            direct["measures"][name]["value"], rel=1e-5
+        ), name
+    if scores is None:
+        assert all(told["measures"][name]["value"] is None for name in OF_SCORES)
+    temperature = direct["probabilities"]["temperature"]
+    assert told["probabilities"]["temperature"] == pytest.approx(temperature)
+
+
+def written(path: Path, metadata: dict[str, str] | None = None, **columns: Any) -> Path:
+    base = {"label": [0, 1, 2, 2], "prediction": [0, 1, 2, 0]}
+    table = pa.table({**base, **columns})
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    return path
+
+
+def vectors(values: NDArray[Any]) -> Any:
+    flat = pa.array(values.astype(np.float32).ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+PROBABILITIES = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0, 0.1, 0.9], [0.5, 0.3, 0.2]])
+
+
+def test_probabilities_of_others_by_hand(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "p.parquet", adjusted_probs=vectors(PROBABILITIES))
+    found = json_of(capfd, "evaluate", path)["measures"]
+    own = PROBABILITIES[range(4), [0, 1, 2, 2]]
+    assert found["log_loss"]["value"] == pytest.approx(-np.log(own).mean(), rel=1e-6)
+    confidence = np.array([0.8, 0.7, 0.9, 0.5])  # each in a bin of its own
+    error = np.abs(np.array([1, 1, 1, 0]) - confidence).mean()
+    assert found["calibration.top_label"]["value"] == pytest.approx(error, rel=1e-6)
+    only = written(tmp_path / "c.parquet", confidence=confidence)
+    of_confidence = json_of(capfd, "evaluate", only)["measures"]
+    assert of_confidence["calibration.top_label"]["value"] == pytest.approx(error)
+
+
+def test_a_probability_of_zero_is_an_infinite_loss_and_no_number(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sure = np.eye(3)[[0, 1, 2, 0]]
+    path = written(tmp_path / "p.parquet", adjusted_probs=vectors(sure))
+    found = json_of(capfd, "evaluate", path)["measures"]["log_loss"]
+    assert found["value"] is None
+    assert found["undefined"] == "infinite: 1 rows gave their own class the probability 0"
+    assert lacal("evaluate", path) == 0
+    (line,) = [one for one in capfd.readouterr().out.splitlines() if "log loss" in one]
+    assert line.split() == ["log", "loss,", "nats", "infinite", "4"]
+
+
+def test_text_in_a_column_of_that_name_is_left_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path / "p.parquet", confidence=["high", "low", "high", "low"])
+    assert json_of(capfd, "evaluate", path)["calibration"] is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "fault"),
+    [
+        ({"confidence": [0.9, 0.8, 87.0, 0.5]}, "'confidence' of row 2 is 87.0, expected the probability"),
+        ({"confidence": [0.9, float("nan"), 0.7, 0.5]}, "row 1 is nan"),
+        ({"confidence": [0.9, -0.1, 0.7, 0.5]}, "row 1 is -0.1"),
+        ({"adjusted_probs": vectors(2 * PROBABILITIES)}, "row 0 is no probability vector (sum 2"),
+        ({"adjusted_probs": vectors(PROBABILITIES - np.array([[0.5, -0.5, 0]]))}, "smallest -0.3"),
+        ({"adjusted_probs": vectors(np.where(PROBABILITIES == 0, np.nan, PROBABILITIES))}, "row 2 is no"),
+        ({"adjusted_probs": vectors(PROBABILITIES[:, :2])}, "0..1"),
+        ({"adjusted_logits": vectors(np.where(PROBABILITIES == 0, np.nan, 1))}, "row 2 has the largest value nan"),
+        ({"adjusted_logits": vectors(np.where(PROBABILITIES > 0.85, np.inf, 1))}, "row 2 has the largest value inf"),
+        ({"unadjusted_prediction": [0, 1, 2, 3]}, "row 3 has label 3"),
+        ({"weight": [1, 1, 1, -1]}, "row 3 weighs -1"),
+    ],
+)  # fmt: skip
+def test_fields_that_are_not_what_they_say(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], columns: dict[str, Any], fault: str
+) -> None:
+    path = written(tmp_path / "p.parquet", {"class_names": '["a", "b", "c"]'}, **columns)
+    more = ("--weight-key", "weight") if "weight" in columns else ()
+    if columns.keys() == {"adjusted_probs"} and fault == "0..1":
+        fault = "holds 2 scores a row, expected one for each of the 3 classes"
+    assert fault in refusal(capfd, "evaluate", path, *more)
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["{", "[]", '{"temperature": "x"}', '{"temperature": 0}', '{"temperature": 1, "target_shares": [1, 1, 1]}',
+     '{"temperature": 1, "target_shares": [0.5, 0.5]}', '{"temperature": 1, "target_shares": [[1]]}'],
+)  # fmt: skip
+def test_a_note_about_probabilities_that_makes_no_sense(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], note: str
+) -> None:
+    columns = {"adjusted_logits": vectors(np.log(PROBABILITIES + 0.01))}
+    path = written(tmp_path / "p.parquet", {"probabilities": note}, **columns)
+    refusal(capfd, "evaluate", path)
+
+
+def test_the_note_is_applied_to_adjusted_logits(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logits = np.log(PROBABILITIES + 0.01)
+    note = json.dumps({"temperature": 2.0, "target_shares": [0.5, 0.25, 0.25]})
+    path = written(tmp_path / "p.parquet", {"probabilities": note}, adjusted_logits=vectors(logits))
+    scores = logits / 2 + np.log([0.5, 0.25, 0.25])
+    own = scores[range(4), [0, 1, 2, 2]] - np.log(np.exp(scores).sum(axis=1))
+    found = json_of(capfd, "evaluate", path)["measures"]["log_loss"]
+    assert found["value"] == pytest.approx(-own.mean(), rel=1e-5)
+
+
+def test_the_ids_are_named_where_rows_are_paired(
+    folder: Path, calibration: Path, source: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Predictions need ids for --significant alone; elsewhere the option is refused."""
+    of_file(capfd, folder, source)
+    path = folder / "p.parquet"
+    line = ("evaluate", path, "--id-key", "id")
+    assert "leave --id-key out" in refusal(capfd, *line)
+    metrics = folder / "metrics.json"
+    assert lacal("evaluate", path, "--report", metrics) == 0
+    gates = ("--baseline", metrics, "--max-increase", "balanced_error=0", "--significant")
+    assert lacal(*line, *gates, "--baseline-predictions", path) == 0
