@@ -5,29 +5,59 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import click
 
 if TYPE_CHECKING:
     from lacal.batch import Batch
+    from lacal.report.document import Block, Table
     from lacal.source import Source
 
 PLAIN_WIDTH = 100
+STYLES = {"gate FAILED": "bold red", "gate passed": "green"}  # of lines that begin so
 
 
-def show_text(blocks: Iterable[Any]) -> None:
-    """Lines and tables; colour and width follow the terminal, NO_COLOR is honoured by rich."""
+def show_text(blocks: "Iterable[Block]", stream: TextIO | None = None) -> None:
+    """Lines and tables; colour and width follow the terminal, NO_COLOR is honoured by rich.
+
+    Args:
+        blocks: What to show.
+        stream: Where to, without colour; None is stdout.
+    """
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    console = Console(width=width, highlight=False, soft_wrap=False)
+    width = None if stream is None and sys.stdout.isatty() else PLAIN_WIDTH
+    colours: Literal["auto"] | None = "auto" if stream is None else None
+    console = Console(
+        file=stream, color_system=colours, width=width, highlight=False, soft_wrap=False
+    )
     for block in blocks:
         if isinstance(block, str):
             # A terminal gets whole words; a pipe gets whole lines.
-            console.print(block, markup=False, soft_wrap=width is not None)
+            style = next(
+                (style for start, style in STYLES.items() if block.startswith(start)), None
+            )
+            console.print(block, style=style, markup=False, soft_wrap=width is not None)
         else:
-            console.print(block)
+            console.print(_drawn(block))
+
+
+def _drawn(table: "Table") -> Any:
+    """The table as rich draws it."""
+    from rich import box
+    from rich.table import Table as Drawn
+    from rich.text import Text
+
+    heading = (
+        None if table.title is None else Text(table.title)
+    )  # a path may hold what reads as markup
+    drawn = Drawn(title=heading, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for at, name in enumerate(table.columns):
+        drawn.add_column(name, justify="left" if at == 0 else "right", no_wrap=at > 0)
+    for row in table.rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    return drawn
 
 
 def show_json(value: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""Gates: expressions over measures that make a run fail."""

@@ -1,0 +1,56 @@
+"""A result as text of one kind: JSON, Markdown, JUnit, workflow commands of GitHub, or what a terminal shows."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from lacal.report.document import Block, Result, verdict_table
+from lacal.report.github import github
+from lacal.report.junit import junit
+from lacal.report.markdown import markdown
+
+if TYPE_CHECKING:
+    from lacal.gates.verdict import Verdict
+    from lacal.report.page.content import Page
+
+
+def rendered(result: Result, kind: str, as_text: Callable[[list[Block]], str]) -> str:
+    """The result as a file of this kind, or as stdout.
+
+    Args:
+        result: What a command found.
+        kind: One of json, md, junit, github and text.
+        as_text: How blocks are drawn without colour.
+    """
+    match kind:
+        case "json":
+            return json.dumps(result.json(), allow_nan=False) + "\n"
+        case "md":
+            return markdown(result)
+        case "junit":
+            return junit(result)
+        case "github":
+            return github(result, as_text(result.blocks()))
+        case _:
+            return as_text(blocks_of(result))
+
+
+def blocks_of(result: Result) -> list[Block]:
+    """The result's lines and tables, then what became of the gates."""
+    return [*result.blocks(), *verdict_lines(result.verdicts)]
+
+
+def verdict_lines(verdicts: "Sequence[Verdict]") -> list[Block]:
+    """A line a gate: what became of it, why, and the numbers with their intervals."""
+    return [f"gate {one.became}: {one.shown}: {one.reason} ({one.found})" for one in verdicts]
+
+
+def page_with_verdicts(page: "Page", verdicts: "Sequence[Verdict]") -> "Page":
+    """The page with its gates in front of the other sections, where there are any."""
+    from lacal.report.page.content import Section
+
+    if not verdicts:
+        return page
+    gates = Section("Gates", (verdict_table(verdicts),))
+    return dataclasses.replace(page, sections=(gates, *page.sections))

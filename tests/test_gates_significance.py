@@ -1,0 +1,108 @@
+"""--significant: a rise fails only where the rows of both runs, paired, show that it is no chance."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lacal.decisions import Decisions
+from lacal.errors import DataError, UsageError
+from lacal.gates.candidate import Candidate
+from lacal.gates.gates import Gates, limits_of
+from tests.gated_runs import GROUPS, NAMES, K, candidate, content, judged, number, rows, write
+
+
+def test_a_rise_that_may_be_chance_passes_and_a_sure_one_fails(tmp_path: Path) -> None:
+    before = rows(0, 0.20)
+    right, wrong = (np.flatnonzero((before.predictions == before.labels) == is_right)
+                    for is_right in (True, False))  # fmt: skip
+    predictions = before.predictions.copy()
+    predictions[right[:6]] = (before.labels[right[:6]] + 1) % K
+    predictions[wrong[:4]] = before.labels[wrong[:4]]
+    slightly = Decisions("q", before.ids, before.labels, predictions, NAMES, K)
+    for after, sure in ((slightly, False), (rows(1, 0.4), True)):
+        names = ("balanced_error", "micro_error", "many.error", 'class."a \\"b\\".c".error')
+        gates = [f"{name}=0.001" for name in names]
+        plain, _ = judged(tmp_path, before, candidate(after), *gates)
+        paired, warnings = judged(tmp_path, before, candidate(after), *gates, significant=True)
+        assert not warnings
+        assert [one.passed for one in plain[:2]] == [False, False]
+        assert paired[0].passed is not sure
+        assert ("so it is sure" in paired[0].reason) is sure
+        assert "paired change on 400 rows of both is" in paired[0].reason
+        assert all(strict or not loose for strict, loose in zip(
+            [one.passed for one in paired], [one.passed for one in plain], strict=True))  # fmt: skip
+
+
+def test_a_sure_rise_within_the_limit_passes(tmp_path: Path) -> None:
+    run = candidate(rows(1, 0.4))
+    (verdict,), _ = judged(tmp_path, rows(0, 0.2), run, "balanced_error=0.5", significant=True)
+    assert verdict.passed
+    assert "within the 50.00 points allowed" in verdict.reason
+
+
+def test_the_paired_change_is_the_measured_one(tmp_path: Path) -> None:
+    before, after = rows(0, 0.1), rows(1, 0.5)
+    names = ["balanced_error", "micro_error", "few.error", "class.dog.error"]
+    verdicts, _ = judged(
+        tmp_path, before, candidate(after), *(f"{one}=0" for one in names), significant=True
+    )
+    for one in verdicts:
+        rose = re.search(r"rose by ([\d.]+) points", one.reason)
+        paired = re.search(
+            r"of both is ([\d.]+) points, 95 % interval ([\d.]+) to ([\d.]+) points", one.reason
+        )
+        assert rose is not None
+        assert paired is not None
+        assert rose[1] == paired[1]
+        assert float(paired[2]) < float(paired[1]) < float(paired[3])
+
+
+def test_rows_are_paired_by_id_and_not_by_place(tmp_path: Path) -> None:
+    before = rows(0, 0.3)
+    order = np.random.default_rng(5).permutation(400)
+    assert before.ids is not None
+    shuffled = Decisions(
+        "q", before.ids[order], before.labels[order], before.predictions[order], NAMES, K
+    )
+    run = candidate(shuffled)
+    run = Candidate(
+        {**run.measures, "micro_error": number("micro_error", 0.9)},
+        run.support,
+        NAMES,
+        GROUPS,
+        shuffled,
+    )
+    (verdict,), _ = judged(tmp_path, before, run, "micro_error=0.01", significant=True)
+    assert "of both is 0.00 points, 95 % interval -" in verdict.reason
+    assert verdict.passed
+
+
+def test_rows_of_one_side_are_warned_of(tmp_path: Path) -> None:
+    before, after = rows(0, 0.1), rows(1, 0.5)
+    assert after.ids is not None
+    part = Decisions("q", after.ids[8:], after.labels[8:], after.predictions[8:], NAMES, K)
+    (verdict,), warnings = judged(
+        tmp_path, before, candidate(part), "balanced_error=0", significant=True
+    )
+    assert "paired change on 392 rows of both" in verdict.reason
+    assert (
+        "8 rows of the baseline's predictions are not in this run and 0 of this run not in them"
+        in warnings[1]
+    )
+
+
+def test_predictions_of_another_model_than_the_baselines_are_refused(tmp_path: Path) -> None:
+    limits, baseline = limits_of(write(tmp_path, content(rows(0, 0.2))), ["balanced_error=0"], ())
+    gates = Gates((), limits, baseline, rows(3, 0.25))
+    with pytest.raises(DataError, match="give the predictions that the baseline was measured on"):
+        gates.judge(candidate(rows(1, 0.5)))
+
+
+def test_weighted_rows_are_not_paired(tmp_path: Path) -> None:
+    before = rows(0, 0.2)
+    value = content(before) | {"weighted": True}
+    limits, baseline = limits_of(write(tmp_path, value), ["balanced_error=0"], ())
+    with pytest.raises(UsageError, match="pairs rows without weights"):
+        Gates((), limits, baseline, before).judge(candidate(before, weighted=True))
