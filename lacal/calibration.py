@@ -11,62 +11,17 @@ import numpy as np
 from lacal import __version__
 from lacal.adjustment import Adjustment
 from lacal.batch import PerClass
+from lacal.calibration_records import FittedOn, TunedOn, Vector
 from lacal.errors import CalibrationError
 from lacal.fingerprint import Hashes
 from lacal.methods import METHODS, ClassStatistics
 from lacal.names import agree
 from lacal.prior import LabelPrior, ZeroCount
 
-VERSION = 1
+VERSION = 2  # 1: without the fitted methods
+FITTED = ("temperature", "class-offsets", "vector-scaling")  # by log loss; see `lacal.fits`
+BY_LOG_LOSS = "log-loss"  # how their tau was picked
 LARGEST_TAU = 1e6  # far beyond any use; larger ones overflow
-
-Vector = list[float]
-
-
-class PlateauRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The exact optimum; an end is null where nothing bounds the plateau."""
-
-    low: float | None
-    high: float | None
-    balanced_error: float
-
-
-class EstimateRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A value and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class CrossFitRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The gain on rows that did not choose tau."""
-
-    gain: float
-    standard_error: float
-    taus: Vector
-
-
-class TunedOn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The validation rows: their fingerprint, and what the search saw on them."""
-
-    rows: int
-    labelled: int
-    classes_present: int
-    digest: str
-    sketch: list[str]
-    repeats: float
-    unadjusted_error: float
-    balanced_error: float
-    grid: Vector
-    curve: Vector
-    optimum: PlateauRecord
-    picks: dict[str, float]
-    tau: EstimateRecord
-    gain: EstimateRecord
-    cross_fitted: CrossFitRecord
-    draws: int
-    seed: int
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -76,9 +31,10 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         format: Always "lacal-calibration".
         version: Of the format.
         lacal: The version of lacal that wrote it.
-        method: Row of the method table.
-        tau: The exponent or factor that was chosen.
-        select: How tau was picked: a selection rule, or "given".
+        method: Row of the method table, or one of `FITTED`.
+        tau: The exponent or factor that was chosen; of a fitted method the temperature T of the
+            `logits / T - log_prior` that it is or starts from, which ranks classes as logit adjustment at T.
+        select: How tau was picked: a selection rule, "given", or "log-loss".
         scores: What the numbers it was tuned on were: logits, log-probs or probs.
         class_names: In class order, or null.
         class_counts: Training counts (k,).
@@ -88,9 +44,10 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         bias: (k,) of the head, else null.
         scale: (k,) of the adjustment.
         offset: (k,) of the adjustment; null for a class that is never predicted.
-        tuned_on: The validation rows, or null where tau was given.
+        tuned_on: The validation rows of a search for tau; null where there was none.
         versions: Libraries that took part.
         inference: How the logits were made, where lacal ran the model; else null.
+        fitted_on: The validation rows of a fitted method; null for the others.
     """
 
     format: Literal["lacal-calibration"]
@@ -111,6 +68,13 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     tuned_on: TunedOn | None
     versions: dict[str, str]
     inference: dict[str, Any] | None = None
+    fitted_on: FittedOn | None = None
+
+    @property
+    def described(self) -> str:
+        """Method and setting in words: "logit-adjustment at tau = 1.2", "vector-scaling at T = 1.34"."""
+        setting = "tau" if self.fitted_on is None else "T"
+        return f"{self.method} at {setting} = {self.tau:g}"
 
     @property
     def adjustment(self) -> Adjustment:
@@ -145,10 +109,25 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         agree(self.prior.class_names, "the calibration", class_names, place)
 
     @property
+    def rows_seen(self) -> TunedOn | FittedOn | None:
+        """The validation rows, of a search or of a fit."""
+        return self.tuned_on or self.fitted_on
+
+    @property
     def tuned_rows(self) -> Hashes:
-        """Hashes of a sample of the rows tau was tuned on."""
-        sketch = self.tuned_on.sketch if self.tuned_on else []
+        """Hashes of a sample of the rows that chose the adjustment."""
+        sketch = self.rows_seen.sketch if self.rows_seen else []
         return np.sort(np.array([int(text, 16) for text in sketch], np.uint64))
+
+    @property
+    def repeats(self) -> float:
+        """Share of those rows that are like another of them: how much of an overlap means nothing."""
+        return self.rows_seen.repeats if self.rows_seen else 0.0
+
+    @property
+    def shift_blind(self) -> bool:
+        """Whether a constant added to all logits of a row changes nothing, so that log-probabilities will do."""
+        return len(set(self.scale)) == 1
 
 
 def calibration_of(
@@ -180,11 +159,49 @@ def calibration_of(
         weight_norms=_list(statistics.weight_norms) if headed else None,
         bias=_list(statistics.bias) if headed else None,
         scale=adjustment.scale.tolist(),
-        offset=[None if value == -np.inf else value for value in adjustment.offset.tolist()],
+        offset=_offsets(adjustment),
         tuned_on=tuned_on,
         versions={"numpy": np.__version__},
         inference=inference,
     )
+
+
+def fitted_calibration(
+    method: str,
+    temperature: float,
+    adjustment: Adjustment,
+    prior: LabelPrior,
+    fitted_on: FittedOn,
+    *,
+    scores: str,
+    inference: dict[str, Any] | None = None,
+) -> Calibration:
+    """Put together what a fit by log loss gave; `method` is one of `FITTED`."""
+    return Calibration(
+        format="lacal-calibration",
+        version=VERSION,
+        lacal=__version__,
+        method=method,
+        tau=temperature,
+        select=BY_LOG_LOSS,
+        scores=scores,
+        class_names=None if prior.class_names is None else list(prior.class_names),
+        class_counts=prior.class_counts.tolist(),
+        zero_count=str(prior.zero_count),
+        bias_rule=None,
+        weight_norms=None,
+        bias=None,
+        scale=adjustment.scale.tolist(),
+        offset=_offsets(adjustment),
+        tuned_on=None,
+        versions={"numpy": np.__version__},
+        inference=inference,
+        fitted_on=fitted_on,
+    )
+
+
+def _offsets(adjustment: Adjustment) -> list[float | None]:
+    return [None if value == -np.inf else value for value in adjustment.offset.tolist()]
 
 
 def _array(values: Vector | None) -> PerClass | None:

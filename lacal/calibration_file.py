@@ -2,7 +2,7 @@
 
 Parse (structure and types, nothing else), check (every value, and the adjustment against the method's
 own formula), construct. Floats are written in their shortest exact form, so a file read and written
-again is the same file. Version 1 is the first.
+again is the same file. Version 1 had no fitted methods; its files are read as the version written now.
 """
 
 from pathlib import Path
@@ -13,9 +13,17 @@ import numpy as np
 
 from lacal import __version__
 from lacal.atomic import writing
-from lacal.calibration import LARGEST_TAU, VERSION, Calibration, TunedOn
+from lacal.calibration import (
+    BY_LOG_LOSS,
+    FITTED,
+    LARGEST_TAU,
+    VERSION,
+    Calibration,
+)
+from lacal.calibration_records import FittedOn, TunedOn
 from lacal.errors import CalibrationError, LacalError
 from lacal.fingerprint import SKETCH
+from lacal.fits.tempered import tempered
 from lacal.formats.text import read_text, strict_json
 from lacal.methods import BIAS_RULES, METHODS
 from lacal.names import near_miss, shown
@@ -23,6 +31,7 @@ from lacal.scores import SCORE_KINDS
 from lacal.tau.selection import RULES
 
 FORMAT = "lacal-calibration"
+_OUTSIDE = "is outside 0..1"
 
 
 def write(calibration: Calibration, path: Path, *, force: bool = True) -> None:
@@ -52,7 +61,7 @@ def read(path: Path) -> Calibration:
             "lacal tune-tau"
         ) from error
     _check(calibration, path)
-    return calibration
+    return msgspec.structs.replace(calibration, version=VERSION)
 
 
 def _check_kind(text: str, path: Path) -> None:
@@ -74,18 +83,19 @@ def _check_kind(text: str, path: Path) -> None:
 
 
 def _check(calibration: Calibration, path: Path) -> None:
+    fitted = calibration.method in FITTED
+    writer = "lacal compare" if fitted else "lacal tune-tau"
+
     def refuse(name: str, why: str) -> CalibrationError:
-        return CalibrationError(
-            f"{path}: field {name} {why}; write the file again with lacal tune-tau"
-        )
+        return CalibrationError(f"{path}: field {name} {why}; write the file again with {writer}")
 
     k = len(calibration.class_counts)
-    if calibration.method not in METHODS:
-        known = tuple(METHODS)
+    if calibration.method not in METHODS and not fitted:
+        known = (*METHODS, *FITTED)
         hint = near_miss(calibration.method, known)
         raise refuse("method", f"is {shown(calibration.method)}, expected one of {known}{hint}")
     for name, allowed in (
-        ("select", (*RULES, "given")),
+        ("select", (BY_LOG_LOSS,) if fitted else (*RULES, "given")),
         ("scores", SCORE_KINDS),
         ("bias_rule", (None, *BIAS_RULES)),
     ):
@@ -103,41 +113,84 @@ def _check(calibration: Calibration, path: Path) -> None:
         raise refuse("class_counts", "holds a count outside 0..2^53")
     if calibration.class_names is not None and len(set(calibration.class_names)) < k:
         raise refuse("class_names", "names two classes alike")
+    _check_adjustment(calibration, path, refuse)
+    if fitted != (calibration.fitted_on is not None) or (fitted and calibration.tuned_on):
+        raise refuse("fitted_on", "goes with the fitted methods, and tuned_on with the others")
+    if calibration.rows_seen is not None:
+        _check_rows(calibration.rows_seen, "fitted_on" if fitted else "tuned_on", refuse, k)
+    if calibration.tuned_on is not None:
+        _check_tuned_on(calibration.tuned_on, refuse)
+    if calibration.fitted_on is not None:
+        _check_fitted_on(calibration.fitted_on, refuse)
+
+
+def _check_adjustment(calibration: Calibration, path: Path, refuse: Any) -> None:
+    """Refuse an adjustment that the method, tau and class counts do not give, as far as they decide it."""
     try:
-        expected = METHODS[calibration.method].adjustment(calibration.statistics, calibration.tau)
-        stored = calibration.adjustment
+        stored, log_prior = calibration.adjustment, calibration.prior.log_prior
+        if calibration.method in METHODS:
+            expected = METHODS[calibration.method].adjustment(
+                calibration.statistics, calibration.tau
+            )
+        elif calibration.tau > 0:
+            expected = tempered(log_prior, calibration.tau)
+        else:
+            raise refuse("tau", f"is {calibration.tau:g}, expected a temperature above 0")
     except LacalError as error:
         raise CalibrationError(f"{path}: {error}") from error
+    # A fit moves what is its own: the offsets, or the scales as well; never whether a class is masked.
+    own = {"class-offsets": ("offset",), "vector-scaling": ("scale", "offset")}
     for name in ("scale", "offset"):
-        if not np.allclose(getattr(stored, name), getattr(expected, name), rtol=1e-9, atol=1e-9):
+        given, due = getattr(stored, name), getattr(expected, name)
+        if name in own.get(calibration.method, ()):
+            given, due = np.isneginf(given), np.isneginf(due)
+        if not np.allclose(given, due, rtol=1e-9, atol=1e-9):
             raise refuse(name, "is not what method, tau and class_counts give")
-    if calibration.tuned_on is not None:
-        _check_tuned_on(calibration.tuned_on, refuse, k)
 
 
-def _check_tuned_on(tuned_on: TunedOn, refuse: Any, k: int) -> None:
+def _check_rows(seen: TunedOn | FittedOn, name: str, refuse: Any, k: int) -> None:
+    hashes = len(seen.sketch) <= SKETCH and all(map(_is_hash, seen.sketch))
+    for field, fits, why in (
+        ("digest", _is_hash(seen.digest), "must be a hexadecimal hash of 16 digits"),
+        ("sketch", hashes, f"must be at most {SKETCH} hexadecimal hashes of 16 digits"),
+        ("repeats", 0 <= seen.repeats <= 1, _OUTSIDE),
+        ("labelled", 0 < seen.labelled <= seen.rows, "must be from 1 to rows"),
+        ("classes_present", 0 < seen.classes_present <= k, f"must be from 1 to {k}"),
+        ("unadjusted_error", _is_error(seen.unadjusted_error), _OUTSIDE),
+        ("balanced_error", _is_error(seen.balanced_error), _OUTSIDE),
+        ("seed", seen.seed >= 0, "must be from 0"),
+    ):
+        if not fits:
+            raise refuse(f"{name}.{field}", why)
+
+
+def _check_tuned_on(tuned_on: TunedOn, refuse: Any) -> None:
     if len(tuned_on.grid) != len(tuned_on.curve):
         raise refuse(
             "tuned_on.curve", f"has {len(tuned_on.curve)} points, grid {len(tuned_on.grid)}"
         )
-    hashes = len(tuned_on.sketch) <= SKETCH and all(map(_is_hash, tuned_on.sketch))
-    outside, crossed = "is outside 0..1", "has its low end above its high end"
+    crossed = "has its low end above its high end"
     for name, fits, why in (
-        ("digest", _is_hash(tuned_on.digest), "must be a hexadecimal hash of 16 digits"),
-        ("sketch", hashes, f"must be at most {SKETCH} hexadecimal hashes of 16 digits"),
-        ("repeats", 0 <= tuned_on.repeats <= 1, "is outside 0..1"),
-        ("labelled", 0 < tuned_on.labelled <= tuned_on.rows, "must be from 1 to rows"),
-        ("classes_present", 0 < tuned_on.classes_present <= k, f"must be from 1 to {k}"),
-        ("unadjusted_error", _is_error(tuned_on.unadjusted_error), outside),
-        ("balanced_error", _is_error(tuned_on.balanced_error), outside),
         ("curve", all(map(_is_error, tuned_on.curve)), "holds an error outside 0..1"),
         ("tau", tuned_on.tau.low <= tuned_on.tau.high, crossed),
         ("gain", tuned_on.gain.low <= tuned_on.gain.high, crossed),
         ("draws", tuned_on.draws > 0, "must be above 0"),
-        ("seed", tuned_on.seed >= 0, "must be from 0"),
     ):
         if not fits:
             raise refuse(f"tuned_on.{name}", why)
+
+
+def _check_fitted_on(fitted_on: FittedOn, refuse: Any) -> None:
+    tried, losses = len(fitted_on.ridges), len(fitted_on.held_out)
+    if losses not in (0, tried + 1):
+        raise refuse("fitted_on.held_out", f"has {losses} losses, ridges {tried}")
+    if fitted_on.ridge is not None and fitted_on.ridge not in fitted_on.ridges:
+        raise refuse("fitted_on.ridge", "is none of ridges")
+    if not all(ridge > 0 for ridge in fitted_on.ridges):
+        raise refuse("fitted_on.ridges", "holds a ridge that is not above 0")
+    for name in ("log_loss", "log_loss_before"):
+        if getattr(fitted_on, name) < 0:
+            raise refuse(f"fitted_on.{name}", "is below 0")
 
 
 def _is_error(value: float) -> bool:

@@ -90,6 +90,10 @@ class RowSketch:
         self.smallest, self.times = distinct[:SKETCH], counts[:SKETCH]
 
 
+# Share of the tuned rows found again from which on this is the same split and not a few duplicates.
+SAME_ROWS = 0.1
+
+
 @dataclass(slots=True)
 class Overlap:
     """Counts how many rows of a sketch turn up in the rows that pass by.
@@ -115,3 +119,12 @@ class Overlap:
     def share(self) -> float:
         """Estimated share of the tuned rows that passed by."""
         return float(self.found.mean()) if self.found.size else 0.0
+
+    def is_same_split(self, repeats: float) -> bool:
+        """Whether so many came back that the rows are those of the sketch, or hold them.
+
+        Args:
+            repeats: Share of the sketch's own rows that are like another of them.
+        """
+        enough = int(self.found.sum()) >= min(3, self.tuned.size)
+        return bool(self.tuned.size) and enough and self.share >= SAME_ROWS + 3 * repeats

@@ -106,7 +106,7 @@ class ScoreDoor:
                     f"{self.place}: all values lie in 0..1 but rows do not sum to 1, as sigmoid outputs "
                     "do; expected softmax logits; say --scores logits if they really are"
                 )
-        elif not self.shift_blind and _are_log_probs(logits[:1]) and _are_log_probs(logits):
+        elif not self.shift_blind and are_log_probs(logits[:1]) and are_log_probs(logits):
             raise DataError(f"{self.place}: rows look like log-probabilities; {_NEEDS_LOGITS}")
 
 
@@ -128,7 +128,8 @@ def _in_unit_range(logits: Logits) -> bool:
     return bool(logits.min() >= 0 and logits.max() <= 1)
 
 
-def _are_log_probs(logits: Logits) -> bool:
+def are_log_probs(logits: Logits) -> bool:
+    """Whether every row sums to 1 as exponentials: a model's logits hardly ever do."""
     if logits.max() > 0:
         return False
     total = np.exp(logits, dtype=np.float64).sum(axis=1)

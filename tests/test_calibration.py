@@ -168,9 +168,9 @@ def test_spoiled_text_is_refused(
 
 def test_a_newer_file_says_what_wrote_it(calibration: Path) -> None:
     def newer(content: Content) -> None:
-        content.update(version=2, lacal="9.1.0", invention=True)
+        content.update(version=3, lacal="9.1.0", invention=True)
 
-    with pytest.raises(CalibrationError, match=r"written by lacal '9.1.0' in format version 2"):
+    with pytest.raises(CalibrationError, match=r"written by lacal '9.1.0' in format version 3"):
         files.read(edited(calibration, newer))
 
 

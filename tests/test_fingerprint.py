@@ -61,3 +61,24 @@ def test_nothing_tuned_nothing_found() -> None:
     overlap = Overlap.with_rows(np.empty(0, np.uint64))
     overlap.update(Batch(LOGITS, None, None, 0))
     assert overlap.share == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "back", "repeats", "same"),
+    [
+        (1000, 0, 0.0, False),
+        (1000, 30, 0.0, False),  # a few duplicates
+        (1000, 200, 0.0, True),
+        (1000, 200, 0.1, False),  # as many as repeat among themselves
+        (5, 2, 0.0, False),  # a share of two rows tells nothing
+        (5, 3, 0.0, True),
+        (1, 1, 0.0, True),
+        (0, 0, 0.0, False),
+    ],
+)
+def test_the_same_split_is_told_from_a_few_duplicates(
+    rows: int, back: int, repeats: float, same: bool
+) -> None:
+    overlap = Overlap.with_rows(sketch_of(LOGITS[:rows]).smallest)
+    overlap.update(Batch(LOGITS[:back], None, None, 0))
+    assert overlap.is_same_split(repeats) == same

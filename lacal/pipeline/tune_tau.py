@@ -1,19 +1,14 @@
 """`tune_tau`: one pass over a validation source, then everything about tau from the path."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import Labels
-from lacal.calibration import (
-    Calibration,
-    CrossFitRecord,
-    EstimateRecord,
-    PlateauRecord,
-    TunedOn,
-    calibration_of,
-)
+from lacal.calibration import Calibration, calibration_of
+from lacal.calibration_records import CrossFitRecord, EstimateRecord, PlateauRecord, TunedOn
 from lacal.errors import DataError
 from lacal.fingerprint import RowSketch
 from lacal.methods import METHODS, ClassStatistics, Method
@@ -65,6 +60,8 @@ class Tuning:
         bootstrap: Intervals for tau and for the gain over the unadjusted model.
         cross_fit: The gain on rows that did not choose tau.
         calibration: What to apply and to store.
+        path: When each labelled row is right; on the grid alone where that is all that is known.
+        plain_right: (n,) whether the plain argmax is right on each of them.
     """
 
     search: Search
@@ -80,6 +77,8 @@ class Tuning:
     bootstrap: Bootstrap
     cross_fit: CrossFit
     calibration: Calibration
+    path: TauPath
+    plain_right: NDArray[np.bool_]
 
     @property
     def at_edge(self) -> bool:
@@ -112,14 +111,54 @@ def tune_tau(
         DataError: No labels, or rows of a single class.
     """
     require_labels(source)
-    method = METHODS[search.method]
-    path, unadjusted, sketch = _one_pass(source, method, statistics, search.grid)
+    path, unadjusted, sketch = _one_pass(source, METHODS[search.method], statistics, search.grid)
+    refuse_one_class(path, source.place, prior)
+    return tuning_of(
+        path,
+        unadjusted,
+        sketch,
+        prior,
+        statistics,
+        search,
+        scores=scores,
+        inference=source.inference,
+    )
+
+
+def refuse_one_class(path: TauPath, place: str, prior: LabelPrior) -> None:
+    """Refuse labelled rows that are all of one class."""
     if np.count_nonzero(path.support) < 2:
         only = some_classes([int(path.labels[0])], prior.class_names)
         raise DataError(
-            f"{source.place}: every labelled row is of class {only}; balanced error needs a validation "
+            f"{place}: every labelled row is of class {only}; balanced error needs a validation "
             "split with at least 2 classes"
         )
+
+
+def tuning_of(
+    path: TauPath,
+    unadjusted: NDArray[np.bool_],
+    sketch: RowSketch,
+    prior: LabelPrior,
+    statistics: ClassStatistics,
+    search: Search,
+    *,
+    scores: str = "logits",
+    inference: dict[str, Any] | None = None,
+) -> Tuning:
+    """Everything about tau, from what one pass over the validation rows leaves.
+
+    Args:
+        path: The taus at which each labelled row is right, under the searched method.
+        unadjusted: (n,) whether the plain argmax is right on it.
+        sketch: Fingerprint of all rows.
+        prior: As for `tune_tau`, and so are the next three.
+        statistics: What the method needs.
+        search: Method, grid, rule, draws, seed.
+        scores: What the source's numbers were.
+        inference: How a model made the logits, where that is known.
+    """
+    method = METHODS[search.method]
     exact = method.family(statistics) is not None
     low, high = float(search.grid[0]), float(search.grid[-1])
     lattice = Lattice.over(low, high, method, search.reference)
@@ -183,8 +222,10 @@ def tune_tau(
             select=search.rule,
             scores=scores,
             tuned_on=record,
-            inference=source.inference,
+            inference=inference,
         ),
+        path=path,
+        plain_right=unadjusted,
     )
 
 

@@ -1,0 +1,1 @@
+"""Adjustments that are fitted to validation rows by their log loss."""
