@@ -1,8 +1,12 @@
 """The commands by name; each is a file of this folder, imported when it is named, and not to be listed."""
 
 import importlib
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # In the order of use, with what the list of commands says of each.
 COMMANDS = {
@@ -12,8 +16,14 @@ COMMANDS = {
     "tune-tau": "Search tau for balanced error on a validation split.",
     "adjust": "Write adjusted predictions of a logits file.",
     "evaluate": "Balanced, micro, group and class errors, with uncertainty.",
+    "compare": "Compare post-hoc methods, or two runs row by row.",
     "export": "Write the adjusted model as a file.",
+    "env": "Print what a bug report needs.",
+    "completion": "Print a shell's completion script.",
 }
+
+# Those that must run where settings are broken: in a shell's start-up file, and to find out what is broken.
+WITHOUT_SETTINGS = ("env", "completion")
 
 
 class Commands(click.Group):
@@ -26,6 +36,17 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, or None where there is none of that name."""
         return command_named(cmd_name) if cmd_name in COMMANDS else None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        """The commands that begin so, for which none of them is imported, and the group's own options."""
+        from click.shell_completion import CompletionItem
+
+        named = [
+            CompletionItem(name, help=told)
+            for name, told in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Their list, for which none of them is imported."""

@@ -63,8 +63,9 @@ def _tables(content: Any, place: str) -> dict[str, Any]:
     }
     if SHARED in content:
         for name in COMMANDS:
-            shared = _options(name, content[SHARED], place, only=PREPROCESSING)
-            tables[name] = {**shared, **tables.get(name, {})}
+            if any(param.name in PREPROCESSING for param in command_named(name).params):
+                shared = _options(name, content[SHARED], place, only=PREPROCESSING)
+                tables[name] = {**shared, **tables.get(name, {})}
     return tables
 
 

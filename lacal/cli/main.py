@@ -20,7 +20,7 @@ from typing import NoReturn
 import click
 
 from lacal import __version__
-from lacal.cli.commands import Commands
+from lacal.cli.commands import WITHOUT_SETTINGS, Commands
 from lacal.cli.config import defaults
 from lacal.cli.show import remark, say
 from lacal.cli.supervised import ChildStopped, in_child, say_ended
@@ -67,7 +67,11 @@ def lacal(ctx: click.Context, config: str | None, debug: bool) -> None:
     lacal tune-tau val.npz --counts counts.csv -o calibration.json
     lacal adjust test.npz --calibration calibration.json -o predictions.parquet
     """
-    ctx.default_map = defaults(config)
+    try:
+        ctx.default_map = defaults(config)
+    except LacalError:
+        if ctx.invoked_subcommand not in WITHOUT_SETTINGS:
+            raise
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -99,7 +103,11 @@ def run(arguments: list[str], debug: bool = False, *, supervise: bool = False) -
     """
     try:
         with _signals_as_exceptions():
-            settings = {"supervise": supervise}
+            if "_LACAL_COMPLETE" in os.environ:
+                from lacal.cli.shells import register
+
+                register()
+            settings = {"supervise": supervise, "arguments": tuple(arguments)}
             code = lacal.main(arguments, prog_name="lacal", standalone_mode=False, obj=settings)
             sys.stdout.flush()
     except click.ClickException as error:

@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from lacal.cli.completing import words, words_or_file
 from lacal.errors import UsageError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from lacal.class_counts import Counts
+    from lacal.groups import Classes, GroupRule, Groups
     from lacal.logits_source import SourceOptions
     from lacal.methods import ClassStatistics
     from lacal.prior import LabelPrior
     from lacal.source import Source
+    from lacal.target import TargetPrior
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,6 +50,14 @@ class OneOf(click.ParamType[str]):
             known = ", ".join(self.choices)
             self.fail(f"{shown(str(value))} is not one of {known}.{hint}", param, ctx)
         return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem[str]]":
+        """The choices that begin so."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(one) for one in self.choices if one.startswith(incomplete)]
 
 
 METHOD_NAMES = ("logit-adjustment", "weight-norm", "prior-division")
@@ -87,10 +100,39 @@ def counts_options(command: F) -> F:
         click.option(
             "--zero-count",
             metavar="RULE",
+            shell_complete=words("error", "mask", "smooth:1"),
             default="error",
             show_default=True,
             help="For a class of zero count: error, mask (never predict it) or smooth:K.",
         ),
+    )(command)
+
+
+def groups_option(command: F) -> F:
+    """Which classes are looked at together; read by `groups_of`."""
+    return click.option(
+        "--groups",
+        metavar="RULE",
+        shell_complete=words_or_file("100,20", "quantiles:3"),
+        help="MANY,FEW of the training counts, quantiles:N of them, or a FILE of class,group "
+        "[default: 100,20].",
+    )(command)
+
+
+def weight_option(command: F) -> F:
+    """How much each row counts; collected by `source_options_of`."""
+    return click.option(
+        "--weight-key", metavar="NAME", help="Field of row weights [default: every row counts 1]."
+    )(command)
+
+
+def target_prior_option(command: F) -> F:
+    """The class shares of deployment; read by `target_prior_of`."""
+    return click.option(
+        "--target-prior",
+        metavar="PRIOR",
+        shell_complete=words_or_file("uniform", "train"),
+        help="Class shares where the model will be used: uniform, train, or a FILE of class,count.",
     )(command)
 
 
@@ -145,7 +187,8 @@ def source_options_of(given: dict[str, Any]) -> "SourceOptions":
     from lacal.logits_source import SourceOptions
 
     names = ("labels", "logits_key", "label_key", "id_key", "scores", "ignore_label")
-    return SourceOptions(**{name: given[name] for name in names})
+    said = {name: given[name] for name in names}
+    return SourceOptions(**said, weight_key=given.get("weight_key"))
 
 
 def counts_of(given: dict[str, Any]) -> "Counts | None":
@@ -196,7 +239,8 @@ def model_inputs_of(model: Path, given: dict[str, Any]) -> tuple[Path, ...]:
 
 
 def _others(given: dict[str, Any]) -> tuple[Path, ...]:
-    names = ("calibration", "counts", "head", "inputs", "labels")
+    names = ("calibration", "counts", "head", "inputs", "labels", "groups", "target_prior",
+             "fit_temperature", "baseline", "baseline_predictions")  # fmt: skip
     config = click.get_current_context().find_root().params.get("config")
     others = [*(given.get(name) for name in names), config]
     return tuple(Path(one) for one in others if one is not None)
@@ -215,6 +259,49 @@ def prior_of(
         class_names=source.class_names,
         logits_place=source.place,
         zero_count=ZeroCount.parse(given["zero_count"]),
+    )
+
+
+def group_rule_of(given: dict[str, Any]) -> "GroupRule":
+    """The rule of --groups, its file read; the default where none is given."""
+    from lacal.groups import GroupRule
+
+    return GroupRule() if given["groups"] is None else GroupRule.parse(given["groups"])
+
+
+def groups_of(
+    given: dict[str, Any], prior: "LabelPrior | None", source: "Classes | None" = None
+) -> "Groups | None":
+    """The groups of the classes; None where no rule was given and no training counts are known.
+
+    Args:
+        given: The command's parameters.
+        prior: The training counts, where known.
+        source: Says the classes where the counts do not.
+    """
+    groups = group_rule_of(given).groups(prior, source)
+    if groups is None and given["groups"] is not None:
+        raise UsageError(
+            f"--groups {given['groups']}: groups by training count need the counts; give --counts FILE"
+        )
+    return groups
+
+
+def target_prior_of(
+    given: dict[str, Any],
+    prior: "LabelPrior | None",
+    *,
+    classes: int,
+    class_names: tuple[str, ...] | None,
+    place: str,
+) -> "TargetPrior | None":
+    """The class shares of --target-prior, where it is given."""
+    if given["target_prior"] is None:
+        return None
+    from lacal.target import target_prior
+
+    return target_prior(
+        given["target_prior"], prior, classes=classes, class_names=class_names, place=place
     )
 
 

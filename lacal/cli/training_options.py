@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from lacal.cli.completing import head_values, loss_values, stage_values, words
 from lacal.cli.options import FILE, OneOf
 from lacal.cli.sections import section
 from lacal.loss_table import LOSSES
@@ -67,6 +68,7 @@ def data_options(command: F) -> F:
         click.option(
             "--long-tail",
             metavar="PROFILE:RATIO",
+            shell_complete=words("exp:100", "step:10"),
             help="Cut balanced training data long-tailed: exp:100 or step:10.",
         ),
         click.option("--counts", type=FILE, help="Names and order of the classes, and a check."),
@@ -124,7 +126,11 @@ def network_options(command: F) -> F:
             "--head", type=RowOf(*HEADS), help=f"{_names(HEADS)} [default: what the loss needs]."
         ),
         click.option(
-            "--head-option", metavar="NAME=VALUE", multiple=True, help="Such as scale=30."
+            "--head-option",
+            metavar="NAME=VALUE",
+            multiple=True,
+            shell_complete=head_values,
+            help="Such as scale=30.",
         ),
         click.option(
             "--loss",
@@ -137,6 +143,7 @@ def network_options(command: F) -> F:
             "--loss-option",
             metavar="NAME=VALUE",
             multiple=True,
+            shell_complete=loss_values,
             help="Such as tau=1 or drw=0.8; lacal train --list losses shows all.",
         ),
         click.option(
@@ -164,6 +171,7 @@ def step_options(command: F) -> F:
         click.option(
             "--schedule",
             metavar="NAME",
+            shell_complete=words("constant", "cosine", "step:60,80:0.1"),
             default=DEFAULT.schedule,
             show_default=True,
             help="Of the rate: constant, cosine, or step:EPOCH,...:FACTOR,...",
@@ -177,6 +185,7 @@ def step_options(command: F) -> F:
         click.option(
             "--augment",
             metavar="NAME,...",
+            shell_complete=words("crop:4", "flip", "crop:4,flip"),
             default=DEFAULT.augment,
             help="Of images: crop:PIXELS, flip, or both [default: none].",
         ),
@@ -197,7 +206,13 @@ def stage_options(command: F) -> F:
             type=RowOf(*SECOND_STAGES),
             help=f"What is trained on its frozen features: {_names(SECOND_STAGES)}.",
         ),
-        click.option("--stage-option", metavar="NAME=VALUE", multiple=True, help="Of the stage."),
+        click.option(
+            "--stage-option",
+            metavar="NAME=VALUE",
+            multiple=True,
+            shell_complete=stage_values,
+            help="Of the stage.",
+        ),
     )(command)
 
 
