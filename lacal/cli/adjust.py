@@ -15,7 +15,9 @@ from lacal.cli.options import (
     counts_of,
     counts_options,
     force_adjust_option,
-    format_options,
+    group_rule_of,
+    groups_of,
+    groups_option,
     inputs_of,
     method_options,
     refuse_beside_calibration,
@@ -23,13 +25,22 @@ from lacal.cli.options import (
     required_prior_of,
     source_options,
     statistics_of,
+    target_prior_of,
+    target_prior_option,
 )
+from lacal.cli.outputs import check_reports, command_line, deliver, report_options, wants_page
 from lacal.cli.sections import Sectioned
+from lacal.cli.temperature_options import temperature_of, temperature_option
 from lacal.errors import UsageError
 
 if TYPE_CHECKING:
     from lacal.calibration import Calibration
     from lacal.class_counts import Counts
+    from lacal.groups import Groups
+    from lacal.pipeline.adjust import Adjusted
+    from lacal.report.adjusting import AdjustingReport
+    from lacal.report.document import Result
+    from lacal.report.page.content import Page
     from lacal.source import Source
 
 
@@ -47,65 +58,115 @@ if TYPE_CHECKING:
     type=OneOf("logits", "probs"),
     help="Also write every adjusted logit or probability.",
 )
-@click.option("--allow-tuned-rows", is_flag=True, help="Score the rows that tau was tuned on.")
+@temperature_option
+@target_prior_option
+@groups_option
+@click.option(
+    "--allow-tuned-rows",
+    is_flag=True,
+    help="Score the rows that tau was tuned on, or the temperature fitted on.",
+)
 @force_adjust_option
 @source_options
-@format_options("text", "json")
+@report_options
 @takes_model
 def command(source: Path, **given: Any) -> None:
     """Apply a calibration (or --counts and --tau) to SOURCE and write one row an example.
+
+    The prediction is the class of the largest adjusted logit, which is for the balanced error. Its confidence is
+    a probability: of classes in equal shares, or in those of --target-prior, at the temperature of
+    --fit-temperature. Neither changes a prediction.
 
     \b
     Example:
       lacal adjust test.npz --calibration calibration.json -o predictions.parquet
     """
-    from lacal import calibration_file, pipeline
+    from lacal import pipeline
     from lacal.atomic import check_target
-    from lacal.cli.show import WithProgress, show_json, show_text, warn
+    from lacal.cli.show import WithProgress
+    from lacal.pipeline.adjust import Wanted
+    from lacal.pipeline.keeping import Keep
     from lacal.pipeline.predictions import PredictionColumns
-    from lacal.report import numbers, text
-    from lacal.report.warnings import of_gain, of_other_logits, of_training
-    from lacal.source import refuse_corrected, training_of
 
     output: Path = given["out"]
     if output.suffix.lower() not in (".parquet", ".pq"):
         raise UsageError(f"{output}: predictions are written as Parquet; name a .parquet file")
-    check_target(output, force=given["force"], inputs=inputs_of(source, given))
-    _check_one_recipe(given)
-    loaded = calibration_file.read(given["calibration"]) if given["calibration"] else None
-    method = loaded.method if loaded else given["method"]
-    counts = counts_of(given)
-    names = loaded.prior.class_names if loaded else counts.names if counts else None
-    opened = source_of(
-        source,
-        given,
-        class_names=names,
-        shift_blind=method == "logit-adjustment",
-        allow_adjusted=given["force_adjust"],
-    )
-    recipe = loaded or _given_tau(given, counts, opened, source)
-    recipe.check_fits(opened.classes, opened.class_names, opened.place)
-    if not recipe.adjustment.changes_nothing:
-        refuse_corrected(training_of(opened), opened.place, force=given["force_adjust"])
-    warn(of_training(recipe, opened.inference))
-    warn(of_other_logits(recipe, opened.inference))
+    inputs = inputs_of(source, given)
+    check_target(output, force=given["force"], inputs=inputs)
+    check_reports(given, inputs)
+    group_rule_of(given)
+    opened, recipe = _opened(source, given)
     top_k = given["top_k"]
     if top_k > opened.classes:
         raise UsageError(f"--top-k: got {top_k}, expected at most {opened.classes}, the classes")
+    groups = groups_of(given, recipe.prior)
+    target = target_prior_of(
+        given,
+        recipe.prior,
+        classes=opened.classes,
+        class_names=recipe.prior.class_names or opened.class_names,
+        place=opened.place,
+    )
+    temperature = temperature_of(given, recipe, opened, target)
     done = pipeline.adjust(
         WithProgress(opened),
         recipe,
         output,
         PredictionColumns(top_k, given["write_scores"]),
-        allow_tuned_rows=given["allow_tuned_rows"],
+        Wanted(temperature, target, given["allow_tuned_rows"]),
+        keep=Keep(path=opened.labelled and wants_page(given), groups=groups),
         force=given["force"],
     )
-    groups = recipe.prior.groups()
-    warn(of_gain(done.scored.paired.gain()))
-    if given["json"] or given["format"] == "json":
-        show_json(numbers.adjusted(done, opened, groups))
-    else:
-        show_text(text.adjusted(done, opened, groups))
+    deliver(_result(done, opened, groups), given)
+
+
+def _opened(path: Path, given: dict[str, Any]) -> "tuple[Source, Calibration]":
+    """SOURCE, and what to apply to it, of the same classes."""
+    from lacal import calibration_file
+    from lacal.source import refuse_corrected, training_of
+
+    _check_one_recipe(given)
+    loaded = calibration_file.read(given["calibration"]) if given["calibration"] else None
+    counts = counts_of(given)
+    names = loaded.prior.class_names if loaded else counts.names if counts else None
+    source = source_of(
+        path,
+        given,
+        class_names=names,
+        shift_blind=loaded.shift_blind if loaded else given["method"] == "logit-adjustment",
+        allow_adjusted=given["force_adjust"],
+    )
+    recipe = loaded or _given_tau(given, counts, source, path)
+    recipe.check_fits(source.classes, source.class_names, source.place)
+    if not recipe.adjustment.changes_nothing:
+        refuse_corrected(training_of(source), source.place, force=given["force_adjust"])
+    return source, recipe
+
+
+def _result(done: "Adjusted", source: "Source", groups: "Groups | None") -> "Result":
+    from lacal.report.adjusting import (
+        AdjustingReport,
+        adjusting_json,
+        adjusting_text,
+        adjusting_warnings,
+    )
+    from lacal.report.document import Result
+
+    report = AdjustingReport.of(done, source.place, groups)
+    warnings = tuple(adjusting_warnings(report))
+    return Result(
+        "adjust",
+        json=lambda: adjusting_json(report),
+        blocks=lambda: adjusting_text(report),
+        warnings=warnings,
+        page=lambda: _page(report, warnings),
+    )
+
+
+def _page(report: "AdjustingReport", warnings: tuple[str, ...]) -> "Page":
+    from lacal.report.page.of_adjusting import page_of_adjusting
+
+    return page_of_adjusting(report, command_line(), warnings)
 
 
 def _check_one_recipe(given: dict[str, Any]) -> None:

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.atomic import writing
-from lacal.pipeline.scoring import ScoredBatch
+from lacal.pipeline.scoring import PLAIN, ScoredBatch
+from lacal.probabilities import Probabilities
 from lacal.source import Source
+from lacal.target import TargetPrior
 
 if TYPE_CHECKING:
     from lacal.formats.parquet_groups import RowGroups
@@ -26,12 +28,35 @@ class PredictionColumns:
     """Optional columns.
 
     Attributes:
-        top_k: Number of best classes to list; 0 for none.
-        scores: "logits" or "probs" to write every adjusted score as float32; None for none.
+        top_k: Number of best classes to list, by adjusted logit; 0 for none.
+        scores: "logits" or "probs" to write every adjusted logit, or its probability, as float32; None for none.
     """
 
     top_k: int = 0
     scores: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What the confidences and probabilities of the file are; its metadata say so.
+
+    Attributes:
+        probabilities: Of the adjusted logits.
+        target: The class shares that are in them; None for equal shares.
+    """
+
+    probabilities: Probabilities = PLAIN
+    target: TargetPrior | None = None
+
+    def metadata(self) -> dict[str, str]:
+        """For the file; nothing where the probabilities are the plain softmax."""
+        if self.target is None and self.probabilities.temperature == 1:
+            return {}
+        known: dict[str, Any] = {"temperature": self.probabilities.temperature}
+        if self.target is not None:
+            known["target_prior"] = self.target.name
+            known["target_shares"] = self.target.prior.tolist()
+        return {"probabilities": json.dumps(known)}
 
 
 @contextlib.contextmanager
@@ -41,12 +66,13 @@ def predictions_writer(
     source: Source,
     class_names: tuple[str, ...] | None,
     *,
+    meaning: Meaning = Meaning(),
     force: bool = True,
 ) -> "Iterator[PredictionsWriter]":
     """A writer whose file appears when the block ends well."""
     from lacal.formats.parquet_groups import row_groups
 
-    layout = _Layout(columns, source.classes, class_names)
+    layout = _Layout(columns, source.classes, class_names, meaning)
     with (
         writing(path, replace=force) as file,
         row_groups(file, layout.group_rows, str(path)) as groups,
@@ -78,6 +104,7 @@ class _Layout:
     columns: PredictionColumns
     classes: int
     class_names: tuple[str, ...] | None
+    meaning: Meaning
 
     @property
     def group_rows(self) -> int:
@@ -92,7 +119,9 @@ class _Layout:
 
         batch, predictions = scored.batch, scored.predictions
         rows = predictions.size
-        probabilities = _softmax(scored.adjusted)
+        probabilities = scored.probabilities
+        if probabilities is None:
+            probabilities = self.meaning.probabilities.of(scored.adjusted)
         ids: Any = np.arange(batch.start, batch.start + rows) if batch.ids is None else batch.ids
         arrays: dict[str, Any] = {"id": pa.array(ids)}
         if batch.labels is not None:
@@ -112,19 +141,13 @@ class _Layout:
         if self.columns.scores:
             every = scored.adjusted if self.columns.scores == "logits" else probabilities
             arrays[f"adjusted_{self.columns.scores}"] = fixed_lists(every.astype(np.float32))
-        metadata = {"classes": str(self.classes)}
+        metadata = {"classes": str(self.classes), **self.meaning.metadata()}
         if self.class_names is not None:
             metadata["class_names"] = json.dumps(self.class_names)
         return pa.table(arrays).replace_schema_metadata(metadata)
 
 
-def _best(adjusted: NDArray[np.float64], top_k: int) -> NDArray[np.int64]:
+def _best(adjusted: NDArray[Any], top_k: int) -> NDArray[np.int64]:
     """(n, top_k) classes by falling score; ties by rising index, as argmax."""
     best: NDArray[np.int64] = np.argsort(-adjusted, axis=1, kind="stable")[:, :top_k]
     return best
-
-
-def _softmax(adjusted: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = np.asarray(np.exp(adjusted - adjusted.max(axis=1, keepdims=True)), np.float64)
-    shifted /= shifted.sum(axis=1, keepdims=True)
-    return shifted

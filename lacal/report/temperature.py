@@ -1,0 +1,170 @@
+"""What a fitted temperature is and leaves behind, for a person, for scripts and as warnings."""
+
+from lacal.calibration import Calibration
+from lacal.formats.shown import printable
+from lacal.metrics import CalibrationError, Score
+from lacal.pipeline.quality import Quality
+from lacal.pipeline.temperature import Temperature
+from lacal.report.document import Table
+from lacal.report.measured import calibration_error_json
+from lacal.report.numbers import Json
+from lacal.report.text import table
+from lacal.report.warnings import of_other_logits
+from lacal.target import TargetPrior
+
+EQUAL = "in equal class shares"
+Both = tuple[Quality, Quality]  # at temperature 1, and at the fitted one
+
+
+def shares_of(target: TargetPrior | None) -> str:
+    """The class shares that probabilities are for, in words."""
+    if target is None or target.name == "uniform":
+        return EQUAL
+    if target.name == "train":
+        return "in the class shares of training"
+    return f"in the class shares of {printable(target.name, 200)}"
+
+
+def temperature_line(found: Temperature, target: TargetPrior | None) -> str:
+    """T, how sure it is, and where it comes from."""
+    sure = (
+        "no interval" if found.low is None else f"95 % interval {found.low:.3g} to {found.high:.3g}"
+    )
+    classes = f", {found.absent.size} classes without a row" if found.absent.size else ""
+    return (
+        f"temperature {found.value:.4g} ({sure}), by log loss {shares_of(target)} on {found.rows:,} rows of "
+        f"{printable(found.place, 200)}{classes}"
+    )
+
+
+def temperature_table(
+    found: Temperature, target: TargetPrior | None, place: str, both: Both | None
+) -> Table:
+    """Log loss and calibration error at T = 1 and at the temperature.
+
+    Args:
+        found: The temperature, with what it does to the rows it was fitted on.
+        target: The class shares that every number is for.
+        place: Other rows, where it is used.
+        both: The same two of them, where they are labelled.
+    """
+    rows = []
+    for where, (before, after) in _sides(found, place, both):
+        rows += [
+            [printable(where, 40), "", "", f"{after.log_loss.n:,}"],
+            ["  log loss, nats", nats(before.log_loss), nats(after.log_loss), ""],
+            ["  calibration error, %", plain(before.calibration), plain(after.calibration), ""],
+            ["  debiased, rms %", debiased(before.calibration), debiased(after.calibration), ""],
+        ]
+    title = f"probabilities {shares_of(target)}, 95 % intervals, {found.after.calibration.scheme}"
+    return table(["", "T = 1", f"T = {found.value:.4g}", "n"], rows, title)
+
+
+def _sides(found: Temperature, place: str, both: Both | None) -> list[tuple[str, Both]]:
+    """The rows of the fit, and the others where they are labelled."""
+    of_fit = (found.place, (found.before, found.after))
+    return [of_fit] if both is None else [of_fit, (place, both)]
+
+
+def nats(one: Score) -> str:
+    """`1.234 (1.20 to 1.27)`, infinite, or n/a."""
+    if one.infinite:
+        return "infinite"
+    return (
+        "n/a" if one.value is None else f"{one.value:.4g}{_between(one.low, one.high, 1.0, '.3g')}"
+    )
+
+
+def plain(one: CalibrationError) -> str:
+    """The plain error in percent, with its interval."""
+    return (
+        "n/a"
+        if one.value is None
+        else f"{100 * one.value:.1f}{_between(one.low, one.high, 100.0, '.1f')}"
+    )
+
+
+def debiased(one: CalibrationError) -> str:
+    """The root of the debiased mean square in percent, with its interval."""
+    if one.rms_debiased is None:
+        return "n/a"
+    return f"{100 * one.rms_debiased:.1f}{_between(one.rms_low, one.rms_high, 100.0, '.1f')}"
+
+
+def _between(low: float | None, high: float | None, unit: float, form: str) -> str:
+    if low is None or high is None:
+        return ""
+    return f" ({unit * low:{form}} to {unit * high:{form}})"
+
+
+def temperature_json(found: Temperature, both: Both | None) -> Json:
+    """The fit at full precision, and what it does to other rows, where they are labelled."""
+    return {
+        "value": found.value,
+        "interval": None if found.low is None else [found.low, found.high],
+        "fitted_on": found.place,
+        "n": found.rows,
+        "left_out_rows": found.left_out,
+        "absent_classes": found.absent.tolist(),
+        "before": quality_json(found.before),
+        "after": quality_json(found.after),
+        "source_before": None if both is None else quality_json(both[0]),
+        "source_after": None if both is None else quality_json(both[1]),
+    }
+
+
+def quality_json(one: Quality) -> Json:
+    """Log loss and calibration error."""
+    calibration = one.calibration
+    return {
+        "log_loss": score_json(one.log_loss),
+        "calibration": {
+            **calibration_error_json(calibration),
+            "bins": calibration.bins,
+            "scheme": calibration.scheme,
+        },
+    }
+
+
+def temperature_warnings(
+    found: Temperature, recipe: Calibration, place: str, both: Both | None
+) -> list[str]:
+    """About a fit that tells little, helps little, or does harm; and about rows of another model."""
+    val = printable(found.place, 200)
+    warnings = [f"{val}: {one}" for one in of_other_logits(recipe, found.inference)]
+    if found.low is None or found.high is None or found.low <= 1 <= found.high:
+        warnings.append(
+            f"the interval of the temperature includes 1: {val} does not tell that any is needed"
+        )
+    if found.left_out:
+        warnings.append(
+            f"{found.left_out:,} rows of {val} did not count for the temperature: their classes are never "
+            "predicted, or have no share in the target prior"
+        )
+    for where, (before, after) in _sides(found, place, both):
+        warnings += _worse(printable(where, 200), before, after)
+    return warnings
+
+
+def _worse(place: str, before: Quality, after: Quality) -> list[str]:
+    """About what the temperature raised, as far as it shows: log loss, or calibration error beyond its interval."""
+    raised = []
+    was, now = before.log_loss.value, after.log_loss.value
+    if was is not None and now is not None and now > was and f"{now:.4g}" != f"{was:.4g}":
+        raised.append(f"log loss from {was:.4g} to {now:.4g} nats")
+    was, high, now = before.calibration.value, before.calibration.high, after.calibration.value
+    if was is not None and high is not None and now is not None and now > high:
+        raised.append(f"the calibration error from {100 * was:.1f} to {100 * now:.1f} %")
+    return [f"the temperature raises {' and '.join(raised)} on {place}"] if raised else []
+
+
+def score_json(one: Score) -> Json:
+    """A mean loss."""
+    return {
+        "value": one.value,
+        "standard_error": one.standard_error,
+        "interval": None if one.low is None or one.high is None else [one.low, one.high],
+        "n": one.n,
+        "classes": one.classes,
+        "infinite_rows": one.infinite,
+    }
