@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lacal.cli.options import FILE, OneOf, format_options
+from lacal.cli.options import FILE, OneOf
+from lacal.cli.outputs import check_reports, command_line, deliver, report_options
 from lacal.cli.sections import Sectioned
 from lacal.cli.supervised import Words, supervised
 from lacal.cli.training_options import (
@@ -25,6 +26,10 @@ from lacal.cli.training_options import (
 from lacal.cli.training_settings import data_options_of, start_of, train_options_of
 from lacal.errors import MissingExtra
 from lacal.training.recipes import RECIPES
+
+if TYPE_CHECKING:
+    from lacal.report.page.content import Page
+    from lacal.training.run import TrainingReport
 
 LISTS = ("losses", "recipes", "networks", "heads", "samplers", "second-stages")
 
@@ -98,13 +103,13 @@ def _stdout_is_stderr() -> Iterator[None]:
 )
 @click.option("--resume", is_flag=True, help="Go on with a broken run.")
 @click.option("--force", is_flag=True, help="Replace the run that RUN holds.")
-@format_options("text", "json")
 @data_options
 @preprocessing_options
 @network_options
 @step_options
 @stage_options
 @machine_options
+@report_options
 @supervised(lambda given: True, _tell_what_is_kept, _words)
 def command(data: Path, **given: Any) -> None:
     """Train a classifier on DATA with a loss for long-tailed classes, and keep everything in RUN.
@@ -119,13 +124,16 @@ def command(data: Path, **given: Any) -> None:
     Example:
       lacal train train.parquet --loss logit-adjusted -o run
     """
-    from lacal.cli.show import say, show_json, show_text, warn
+    from lacal.cli.show import say
     from lacal.cli.training_progress import TrainingProgress
+    from lacal.report.document import Result
     from lacal.report.training import training_json, training_text, training_warnings
     from lacal.training.recipes import described
 
     options, typed = train_options_of(given)
     _need_torch()
+    splits = (data, given["val"], given["test"], given["counts"])
+    check_reports(given, tuple(one for one in splits if one is not None))
     start = start_of(given)
     data_given = data_options_of(data, given)
     from lacal.training.run import run_training
@@ -145,11 +153,20 @@ def command(data: Path, **given: Any) -> None:
             say=say,
             summary=training_json,
         )
-    warn(training_warnings(report))
-    if given["json"] or given["format"] == "json":
-        show_json(training_json(report))
-    else:
-        show_text(training_text(report))
+    result = Result(
+        "train",
+        json=lambda: training_json(report),
+        blocks=lambda: training_text(report),
+        warnings=tuple(training_warnings(report)),
+        page=lambda: _page(report),
+    )
+    deliver(result, given)
+
+
+def _page(report: "TrainingReport") -> "Page":
+    from lacal.report.page.of_training import page_of_training
+
+    return page_of_training(report, command_line())
 
 
 def _need_torch() -> None:

@@ -1,7 +1,7 @@
 """`lacal tune-tau`: search tau for balanced error on a validation split."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,8 @@ from lacal.cli.options import (
     counts_of,
     counts_options,
     force_adjust_option,
-    format_options,
+    group_rule_of,
+    groups_option,
     inputs_of,
     method_options,
     refuse_head_without_weight_norm,
@@ -25,8 +26,16 @@ from lacal.cli.options import (
     source_options,
     statistics_of,
 )
+from lacal.cli.outputs import check_reports, command_line, deliver, report_options
 from lacal.cli.sections import Sectioned
 from lacal.errors import UsageError
+
+if TYPE_CHECKING:
+    from lacal.groups import Groups
+    from lacal.pipeline.tune_tau import Tuning
+    from lacal.report.document import Result
+    from lacal.report.page.content import Page
+    from lacal.source import Source
 
 
 @click.command("tune-tau", cls=Sectioned)
@@ -60,35 +69,37 @@ from lacal.errors import UsageError
     show_default=True,
     help="Of the draws and the folds.",
 )
+@groups_option
 @click.option("-o", "--out", type=FILE, help="Calibration file to write (JSON).")
-@click.option("--force", is_flag=True, help="Replace an existing output.")
+@click.option("--force", is_flag=True, help="Replace existing outputs.")
 @force_adjust_option
 @source_options
-@format_options("text", "json")
+@report_options
 @takes_model
 def command(val: Path, **given: Any) -> None:
     """Search the tau that minimises balanced error on VAL, a labelled validation split.
 
     The error curve is computed exactly for every real tau in one pass. The report shows the curve on
     the grid, the exact optimum, what each selection rule picks, and intervals for tau and for the gain.
+    An HTML report and charts read VAL a second time, to show what the picked tau does to every class.
 
     \b
     Example:
-      lacal tune-tau val.npz --counts counts.csv -o calibration.json
+      lacal tune-tau val.npz --counts counts.csv -o calibration.json --report report.html
     """
     from lacal import calibration_file, pipeline
     from lacal.atomic import check_target
-    from lacal.cli.show import WithProgress, say, show_json, show_text, warn
+    from lacal.cli.show import WithProgress, say
     from lacal.methods import METHODS
     from lacal.pipeline.tune_tau import Search
-    from lacal.report import numbers, text
-    from lacal.report.warnings import of_tuning
     from lacal.source import refuse_corrected, training_of
     from lacal.tau.grid import parse_grid
 
     output = given["out"]
+    inputs = inputs_of(val, given)
     if output is not None:
-        check_target(output, force=given["force"], inputs=inputs_of(val, given))
+        check_target(output, force=given["force"], inputs=inputs)
+    check_reports(given, inputs)
     refuse_head_without_weight_norm(given)
     name = given["method"]
     if name == "weight-norm" and given["head"] is None and not runs_model(given):
@@ -107,6 +118,7 @@ def command(val: Path, **given: Any) -> None:
     training = training_of(source)
     refuse_corrected(training, source.place, force=given["force_adjust"])
     prior = required_prior_of(given, counts, source)
+    groups = prior.groups(group_rule_of(given))
     # Logits that carry the whole correction are right at tau 0, unless the rows say otherwise.
     reference = 0.0 if training is not None and training.carries == "prior" else None
     search = Search(name, grid, given["select"], given["draws"], given["seed"], reference)
@@ -120,8 +132,34 @@ def command(val: Path, **given: Any) -> None:
     if output is not None:
         calibration_file.write(found.calibration, output, force=given["force"])
         say(f"wrote {output}")
-    warn(of_tuning(found))
-    if given["json"] or given["format"] == "json":
-        show_json(numbers.tuning(found, source, prior.groups()))
-    else:
-        show_text(text.tuning(found, source, prior.groups()))
+    deliver(_result(found, source, groups), given)
+
+
+def _result(found: "Tuning", source: "Source", groups: "Groups") -> "Result":
+    from lacal.report import numbers, text
+    from lacal.report.document import Result
+    from lacal.report.warnings import of_tuning
+
+    return Result(
+        "tune-tau",
+        json=lambda: numbers.tuning(found, source, groups),
+        blocks=lambda: text.tuning(found, source, groups),
+        warnings=tuple(of_tuning(found)),
+        page=lambda: _page(found, source, groups),
+    )
+
+
+def _page(found: "Tuning", source: "Source", groups: "Groups") -> "Page":
+    """The report with charts, which looks at every row again under the picked tau."""
+    from lacal import pipeline
+    from lacal.cli.show import WithProgress
+    from lacal.pipeline.keeping import Keep
+    from lacal.report.page.of_tuning import page_of_tuning
+
+    scored = pipeline.evaluate(
+        WithProgress(source, "scoring"),
+        found.calibration,
+        allow_tuned_rows=True,
+        keep=Keep(groups=groups),
+    )
+    return page_of_tuning(found, scored, source.place, groups, command_line())

@@ -4,8 +4,8 @@ from lacal.formats.shown import printable
 from lacal.model_source import ModelSource
 from lacal.pipeline.export import Exported
 from lacal.pipeline.infer import Inferred
+from lacal.report.document import Block
 from lacal.report.numbers import SCHEMA_VERSION, Json
-from lacal.report.text import Block
 
 
 def inference_json(done: Inferred, source: ModelSource) -> Json:
@@ -60,7 +60,7 @@ def export_text(done: Exported) -> list[Block]:
         else f"within {done.difference:.1g} of the largest logit"
     )
     return [
-        f"{done.calibration.method} at tau = {done.calibration.tau:g}: {printable(done.how, 1000)}",
+        f"{done.calibration.described}: {printable(done.how, 1000)}",
         f"checked on {done.rows:,} {inputs}: logits equal the adjustment's {agreement}; predictions differ "
         f"from the original model's in {done.changed:,} of them",
         *(f"note: {printable(note, 1000)}" for note in done.notes),

@@ -6,16 +6,12 @@ This is the contract of `--format json`; every object carries `schema_version`.
 import math
 from typing import Any
 
-import numpy as np
-
-from lacal.calibration import Calibration
+from lacal.groups import Groups
 from lacal.metrics import ClassTally, Gain, Rate
-from lacal.pipeline.adjust import Adjusted
-from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.inspect import Inspection
 from lacal.pipeline.tune_tau import Tuning
-from lacal.prior import Groups, LabelPrior
-from lacal.report.warnings import of_gain, of_other_logits, of_training, of_tuning
+from lacal.prior import LabelPrior
+from lacal.report.warnings import of_tuning
 from lacal.source import Source, training_of
 from lacal.tau.resampling import Estimate
 
@@ -24,10 +20,11 @@ Json = dict[str, Any]
 
 
 def rate(one: Rate) -> Json:
-    """An error with its standard error and what it rests on."""
+    """An error with its standard error, its 95 % interval and what it rests on."""
     return {
         "value": one.value,
         "standard_error": one.standard_error,
+        "interval": rate_interval(one),
         "n": one.n,
         "classes": one.classes,
     }
@@ -41,7 +38,7 @@ def errors(tally: ClassTally, groups: Groups | None, names: tuple[str, ...] | No
         "groups": None
         if groups is None
         else {
-            name: {**rate(one), "training_count": groups.rule[name]}
+            name: {**rate(one), **group_rule(groups, name)}
             for name, one in tally.by_group(groups).items()
         },
         "classes": [
@@ -52,16 +49,34 @@ def errors(tally: ClassTally, groups: Groups | None, names: tuple[str, ...] | No
     }
 
 
+def group_rule(groups: Groups, name: str) -> Json:
+    """What a group is: its training counts, where it was made by them."""
+    rule = groups.rule[name]
+    return {"training_count": rule if groups.by_counts else None, "rule": rule}
+
+
 def class_rate(tally: ClassTally, index: int) -> Json:
     """Error of one class."""
     one = tally.of_class(index)
-    return {"error": one.value, "standard_error": one.standard_error, "n": one.n}
+    return {
+        "error": one.value,
+        "standard_error": one.standard_error,
+        "interval": rate_interval(one),
+        "n": one.n,
+    }
 
 
-def inspection(seen: Inspection, source: Source, prior: LabelPrior | None) -> Json:
+def rate_interval(one: Rate) -> list[float] | None:
+    """Its two ends, where there are two."""
+    return None if one.low is None or one.high is None else [one.low, one.high]
+
+
+def inspection(
+    seen: Inspection, source: Source, prior: LabelPrior | None, groups: Groups | None
+) -> Json:
     """What `inspect` found."""
     names = source.class_names if prior is None else prior.class_names
-    groups, trained = None if prior is None else prior.groups(), training_of(source)
+    trained = training_of(source)
     return {
         "schema_version": SCHEMA_VERSION,
         "command": "inspect",
@@ -83,12 +98,17 @@ def inspection(seen: Inspection, source: Source, prior: LabelPrior | None) -> Js
             "smallest": int(prior.class_counts.min()),
             "largest": int(prior.class_counts.max()),
             "imbalance_ratio": prior.imbalance_ratio,
-            "groups": {
-                name: {"classes": int(mask.sum()), "training_count": groups.rule[name]}
-                for name, mask in groups.masks.items()
-            },
+            "groups": _sizes(groups),
         },
+        "groups": None if groups is None else _sizes(groups),
         "findings": list(seen.findings),
+    }
+
+
+def _sizes(groups: Groups) -> Json:
+    return {
+        name: {"classes": int(mask.sum()), **group_rule(groups, name)}
+        for name, mask in groups.masks.items()
     }
 
 
@@ -129,61 +149,6 @@ def tuning(found: Tuning, source: Source, groups: Groups) -> Json:
         "unadjusted": errors(found.unadjusted, groups, listed),
         "adjusted": errors(found.adjusted, groups, listed),
     }
-
-
-def adjusted(done: Adjusted, source: Source, groups: Groups) -> Json:
-    """What `adjust` wrote."""
-    scored = done.scored
-    names = _names(done.calibration)
-    labelled = bool(np.count_nonzero(scored.adjusted.support))
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "command": "adjust",
-        "source": source.place,
-        "output": str(done.path),
-        "warnings": [
-            *of_training(done.calibration, source.inference),
-            *of_other_logits(done.calibration, source.inference),
-            *of_gain(scored.paired.gain()),
-        ],
-        "rows": scored.rows,
-        "changed": scored.changed,
-        "method": done.calibration.method,
-        "tau": done.calibration.tau,
-        "tuned_share": scored.tuned_share,
-        "gain": gain_of(scored.paired.gain()),
-        "unadjusted": errors(scored.unadjusted, groups, names) if labelled else None,
-        "adjusted": errors(scored.adjusted, groups, names) if labelled else None,
-    }
-
-
-def evaluation(
-    found: Evaluation, place: str, calibration: Calibration | None, prior: LabelPrior | None
-) -> Json:
-    """What `evaluate` measured."""
-    groups = None if prior is None else prior.groups()
-    names = None if prior is None else prior.class_names
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "command": "evaluate",
-        "source": place,
-        "warnings": [
-            *of_training(calibration, found.inference),
-            *of_other_logits(calibration, found.inference),
-            *of_gain(found.gain),
-        ],
-        "rows": found.rows,
-        "method": None if calibration is None else calibration.method,
-        "tau": None if calibration is None else calibration.tau,
-        "tuned_share": found.tuned_share,
-        "gain": gain_of(found.gain),
-        **errors(found.tally, groups, names),
-        "unadjusted": None if found.unadjusted is None else errors(found.unadjusted, groups, names),
-    }
-
-
-def _names(calibration: Calibration) -> tuple[str, ...] | None:
-    return None if calibration.class_names is None else tuple(calibration.class_names)
 
 
 def gain_of(one: Gain | None) -> Json | None:

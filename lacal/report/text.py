@@ -1,29 +1,27 @@
 """Results of the verbs for a person: a sentence that answers, then small tables.
 
-Errors are shown in percent with one standard error; a gain is in points. Text from files is escaped.
+Errors are shown in percent, in tables with their 95 % interval; a gain is in points. Text from files is escaped.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lacal.formats.shown import printable
+from lacal.groups import Groups
 from lacal.metrics import ClassTally, Gain, Rate
-from lacal.pipeline.adjust import Adjusted
-from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.inspect import Inspection
 from lacal.pipeline.tune_tau import Tuning
-from lacal.prior import Groups, LabelPrior
-from lacal.report.warnings import absent
+from lacal.prior import LabelPrior
+from lacal.report.document import Block, Table
 from lacal.source import Source, training_of
+from lacal.target import TargetPrior
 from lacal.tau.selection import RULES
 
 BARS = "▁▂▃▄▅▆▇█"
 WORST_CLASSES = 5
-Block = Any  # a line of text or a rich table
 
 
 def percent(one: Rate) -> str:
@@ -32,6 +30,19 @@ def percent(one: Rate) -> str:
         return "n/a"
     spread = "" if one.standard_error is None else f" ± {100 * one.standard_error:.1f}"
     return f"{100 * one.value:.1f}{spread}"
+
+
+def with_interval(one: Rate, unit: str = "") -> str:
+    """`18.7 (17.3 to 20.2)`, a percentage with its 95 % interval, or n/a.
+
+    Example:
+        >>> with_interval(Rate(0.25, 0.1, 20, 2, 0.112, 0.469), "%")
+        '25.0 % (11.2 to 46.9)'
+    """
+    if one.value is None or one.low is None or one.high is None:
+        return percent(one)
+    value = f"{100 * one.value:.1f} {unit}".rstrip()
+    return f"{value} ({100 * one.low:.1f} to {100 * one.high:.1f})"
 
 
 def points(value: float) -> str:
@@ -47,48 +58,41 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(BARS[round((value - low) / (high - low) * (len(BARS) - 1))] for value in values)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Block:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Table:
     """A small table, first column left, others right."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    heading = None if title is None else Text(title)  # a path may hold what reads as markup
-    drawn = Table(title=heading, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for at, name in enumerate(columns):
-        drawn.add_column(name, justify="left" if at == 0 else "right", no_wrap=at > 0)
-    for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    return drawn
+    return Table(tuple(columns), tuple(map(tuple, rows)), title)
 
 
 def error_table(
-    before: ClassTally | None, after: ClassTally, groups: Groups | None, title: str | None = None
+    before: ClassTally | None,
+    after: ClassTally,
+    groups: Groups | None,
+    title: str | None = None,
+    *,
+    target: TargetPrior | None = None,
 ) -> Block:
-    """Balanced, micro and group errors, unadjusted beside adjusted."""
-    named: list[tuple[str, NDArray[np.bool_] | None]] = [("balanced error", None)]
+    """Balanced, group and micro errors, and that under a target prior, unadjusted beside adjusted; 95 % intervals."""
+    named: list[tuple[str, Callable[[ClassTally], Rate]]] = [("balanced error", _balanced(None))]
     if groups is not None:
         named += [
-            (f"  {name} ({groups.rule[name]} training)", mask)
+            (f"  {printable(groups.title(name))}", _balanced(mask))
             for name, mask in groups.masks.items()
         ]
+    if target is not None:
+        prior = target.prior
+        named.append((f"error under {printable(target.name, 40)}", lambda one: one.under(prior)))
+    named.append(("micro error", ClassTally.micro))
     rows = []
-    for name, mask in named:
-        one = after.balanced(mask)
-        rows.append([name, *_before(before.balanced(mask) if before else None), *_after(one)])
-    rows.append(
-        ["micro error", *_before(before.micro() if before else None), *_after(after.micro())]
-    )
+    for name, error in named:
+        one = error(after)
+        was = [] if before is None else [with_interval(error(before))]
+        rows.append([name, *was, with_interval(one), str(one.classes), f"{one.n:,}"])
     headings = ["%", "error"] if before is None else ["%", "unadjusted", "adjusted"]
     return table([*headings, "classes", "n"], rows, title)
 
 
-def _before(one: Rate | None) -> list[str]:
-    return [] if one is None else [percent(one)]
-
-
-def _after(one: Rate) -> list[str]:
-    return [percent(one), str(one.classes), f"{one.n:,}"]
+def _balanced(mask: NDArray[np.bool_] | None) -> Callable[[ClassTally], Rate]:
+    return lambda one: one.balanced(mask)
 
 
 def tuning(found: Tuning, source: Source, groups: Groups) -> list[Block]:
@@ -149,58 +153,9 @@ def gain_line(before: ClassTally, after: ClassTally, gain: Gain) -> str:
     )
 
 
-def adjusted(done: Adjusted, source: Source, groups: Groups) -> list[Block]:
-    """What `adjust` wrote, and the errors where rows carry labels."""
-    scored = done.scored
-    lines: list[Block] = []
-    if scored.tuned_share > 0:
-        lines.append(_tuned_rows(scored.tuned_share))
-    share = scored.changed / scored.rows
-    lines.append(
-        f"wrote {printable(str(done.path))}: {scored.rows:,} rows, {scored.changed:,} predictions changed "
-        f"({share:.1%}) by {done.calibration.method} at tau = {done.calibration.tau:g}"
-    )
-    gain = scored.paired.gain()
-    if gain is not None:
-        lines.append(gain_line(scored.unadjusted, scored.adjusted, gain))
-        lines.append(error_table(scored.unadjusted, scored.adjusted, groups))
-        lines += absent(scored.adjusted, done.calibration.class_names)
-    return lines
-
-
-def evaluation(found: Evaluation, place: str, prior: LabelPrior | None) -> list[Block]:
-    """Errors with their standard errors, and the worst classes."""
-    balanced = found.tally.balanced()
-    lines: list[Block] = []
-    if found.tuned_share > 0:
-        lines.append(_tuned_rows(found.tuned_share))
-    lines.append(
-        f"balanced error {percent(balanced)} % on {balanced.n:,} rows of {balanced.classes} classes of "
-        f"{printable(place)}"
-    )
-    if found.unadjusted is not None and found.gain is not None:
-        lines.append(gain_line(found.unadjusted, found.tally, found.gain))
-    groups = None if prior is None else prior.groups()
-    lines.append(error_table(found.unadjusted, found.tally, groups))
-    lines += absent(found.tally, None if prior is None else prior.class_names)
-    lines.append(_worst(found.tally, prior))
-    return lines
-
-
-def _worst(tally: ClassTally, prior: LabelPrior | None) -> Block:
-    class_errors = tally.class_errors()
-    order = np.lexsort((np.arange(class_errors.size), -np.nan_to_num(class_errors, nan=-1.0)))
-    rows = []
-    for j in order[:WORST_CLASSES]:
-        if tally.support[j]:
-            name = str(j) if prior is None else printable(prior.name(int(j)), 40)
-            row = [name, percent(tally.of_class(int(j))), f"{tally.support[j]:,}"]
-            rows.append(row if prior is None else [*row, f"{prior.class_counts[j]:,}"])
-    columns = ["worst classes", "error %", "n"]
-    return table(columns if prior is None else [*columns, "training"], rows)
-
-
-def inspection(seen: Inspection, source: Source, prior: LabelPrior | None) -> list[Block]:
+def inspection(
+    seen: Inspection, source: Source, prior: LabelPrior | None, groups: Groups | None
+) -> list[Block]:
     """What a source holds, then what looks wrong."""
     labelled = int(seen.tally.support.sum())
     present = seen.tally.support[seen.tally.support > 0]
@@ -214,23 +169,23 @@ def inspection(seen: Inspection, source: Source, prior: LabelPrior | None) -> li
     if present.size:
         rows.append(["rows per class", f"{present.min():,} .. {present.max():,}"])
         rows.append(["classes with rows", f"{present.size:,} of {source.classes:,}"])
-        rows.append(["balanced error %", percent(seen.tally.balanced())])
+        rows.append(["balanced error %", with_interval(seen.tally.balanced())])
     if prior is not None:
-        groups = prior.groups()
-        shape = ", ".join(
-            f"{int(mask.sum())} {name} ({groups.rule[name]})" for name, mask in groups.masks.items()
-        )
         counts = prior.class_counts
         rows.append(["training counts", f"{counts.max():,} .. {counts.min():,}"])
         rows.append(["imbalance ratio", f"{prior.imbalance_ratio:,.0f}"])
-        rows.append(["groups", shape])
+    if groups is not None:
+        shape = (f"{int(mask.sum())} {printable(name)} ({groups.rule[name]})"
+                 for name, mask in groups.masks.items())  # fmt: skip
+        rows.append(["groups", ", ".join(shape)])
     trained = training_of(source)
     told = [] if trained is None else [f"trained with {trained.described()}: {trained.meaning()}"]
     findings = [f"warning: {one}" for one in seen.findings] or ["nothing looks wrong"]
     return [printable(source.place, 200), table(["", ""], rows), *told, *findings]
 
 
-def _tuned_rows(share: float) -> str:
+def tuned_rows(share: float) -> str:
+    """What stands in front of errors of rows that tau was tuned on."""
     return (
         f"warning: tau was tuned on rows that are scored here (about {share:.0%} of the tuning rows came "
         "back), so these errors flatter it"

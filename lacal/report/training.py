@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lacal.formats.shown import printable
+from lacal.groups import Groups
 from lacal.metrics import ClassTally
 from lacal.names import some_classes
 from lacal.pipeline.tune_tau import Tuning
-from lacal.prior import Groups
+from lacal.report.document import Block
 from lacal.report.numbers import SCHEMA_VERSION, Json, errors, gain_of, interval
-from lacal.report.text import Block, error_table, gain_line, percent, points
+from lacal.report.text import error_table, gain_line, percent, points
 from lacal.report.warnings import of_tuning
 
 if TYPE_CHECKING:

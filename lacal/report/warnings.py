@@ -57,7 +57,7 @@ def _weak_norms(calibration: Calibration) -> list[str]:
 
 def of_gain(gain: Gain | None) -> list[str]:
     """About an adjustment that makes matters worse."""
-    if gain is None or gain.value > 0 or gain.value == gain.low == gain.high == 0:
+    if gain is None or gain.value >= 0:
         return []
     sure = "surely " if gain.high < 0 else ""
     return [f"this adjustment {sure}raises the balanced error of these rows"]
