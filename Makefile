@@ -13,7 +13,8 @@ OUT := demo_out
 demo: $(VENV)/.core
 	mkdir -p $(OUT)
 	$(BIN)/lacal tune-tau $(SAMPLE)/val.npz --counts $(SAMPLE)/counts.csv -o $(OUT)/calibration.json --force
-	$(BIN)/lacal adjust $(SAMPLE)/test.npz --calibration $(OUT)/calibration.json -o $(OUT)/predictions.parquet --force
+	$(BIN)/lacal adjust $(SAMPLE)/test.npz --calibration $(OUT)/calibration.json -o $(OUT)/predictions.parquet \
+	  --report $(OUT)/report.html --force
 
 test: $(VENV)/.$(EXTRAS)
 	$(BIN)/python -m pytest -q
@@ -31,6 +32,7 @@ bench: $(VENV)/.$(EXTRAS)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/tau_search.py
 	$(BIN)/python benchmarks/tau_selection.py
+	$(BIN)/python benchmarks/evaluation.py
 
 clean:
 	rm -rf $(VENV) $(OUT)
@@ -39,7 +41,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plots]'
 	touch $@
 
 $(VENV)/.$(EXTRAS): $(BIN)/python pyproject.toml constraints.txt

@@ -19,7 +19,8 @@ from lacal.fields import check_id_field, logits_fields
 from lacal.formats import Table, open_table
 from lacal.formats.table import Field
 from lacal.labels import LabelReader
-from lacal.pipeline.evaluate import evaluate_predictions
+from lacal.pipeline import evaluate_predictions
+from lacal.predicted_scores import open_predictions
 
 IMAGES = [bytes([i]) * (i + 1) for i in range(11)]
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -273,4 +274,4 @@ def test_scalars_and_text_are_as_before(tmp_path: Path) -> None:
 def test_images_are_no_predictions(tmp_path: Path) -> None:
     columns = {"label": [0, 1], "prediction": pa.array(IMAGES[:2], pa.binary())}
     with pytest.raises(DataError, match="'prediction' is of type binary"):
-        evaluate_predictions(open_table(written(tmp_path, columns)), None)
+        evaluate_predictions(open_predictions(open_table(written(tmp_path, columns)), None))

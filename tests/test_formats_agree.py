@@ -164,8 +164,8 @@ def prediction_hash(folder: Path, path: Path, batch: int | None = None, method: 
     output = folder / "predictions.parquet"
     columns = PredictionColumns(top_k=3, scores="logits")
     done = pipeline.adjust(source, recipe, output, columns)
-    assert done.scored.rows == ROWS
-    assert done.scored.adjusted.support.sum() == ROWS
+    assert done.found.rows == ROWS
+    assert done.found.tally.support.sum() == ROWS
     return hashlib.sha256(output.read_bytes()).hexdigest()
 
 

@@ -51,6 +51,12 @@ class ArrowTable:
         note = self._metadata.get(b"lacal.inference")
         return None if note is None else note.decode(errors="replace")
 
+    @property
+    def probabilities(self) -> str | None:
+        """The schema metadata's `probabilities`."""
+        note = self._metadata.get(b"probabilities")
+        return None if note is None else note.decode(errors="replace")
+
     def read(self, name: str) -> NDArray[Any]:
         """The whole column; encoded images come in blocks only."""
         if name in self.fields:

@@ -38,6 +38,11 @@ class PartsTable:
         """The first part's."""
         return self._parts[0].inference
 
+    @property
+    def probabilities(self) -> str | None:
+        """The first part's."""
+        return self._parts[0].probabilities
+
     def read(self, name: str) -> NDArray[Any]:
         """The whole column, over all parts."""
         chosen(self.path, self.fields, [name])

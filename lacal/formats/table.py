@@ -55,6 +55,15 @@ class Table(Protocol):
 
 
 @runtime_checkable
+class Scored(Protocol):
+    """A table of a format in which `lacal adjust` can note what its probabilities are."""
+
+    @property
+    def probabilities(self) -> str | None:
+        """The note (JSON), where there is one."""
+
+
+@runtime_checkable
 class Noted(Protocol):
     """A table of a format in which `lacal infer` can note how the logits were made."""
 
