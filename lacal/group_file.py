@@ -9,7 +9,6 @@ from pathlib import Path
 
 from lacal.errors import DataError
 from lacal.formats.text import read_text, strict_json
-from lacal.groups import MOST_GROUPS
 from lacal.names import class_numbers, near_miss, shown, some_classes
 
 CLASS_FIELDS = ("class", "class_name", "label", "name")
@@ -17,6 +16,7 @@ GROUP_FIELDS = ("group", "groups")
 # Heads of the names of measures: `worst_class.recall` is no recall of a group.
 RESERVED = ("all", "calibration", "class", "worst_class", "worst_tenth")
 LONGEST = 60
+MOST_GROUPS = 50  # rows of a table, panels of a page
 
 
 def read_groups(path: Path) -> dict[str, str]:

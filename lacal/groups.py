@@ -8,19 +8,16 @@ the numbers.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lacal.errors import UsageError
-
-if TYPE_CHECKING:
-    from lacal.prior import LabelPrior
+from lacal.group_file import MOST_GROUPS, group_of_each, read_groups
 
 MANY_ABOVE = 100
 FEW_BELOW = 20
-MOST_GROUPS = 50  # rows of a table, panels of a page
 
 Mask = NDArray[np.bool_]  # (k,)
 
@@ -51,6 +48,18 @@ class Classes(Protocol):
     @property
     def classes(self) -> int:
         """Number of classes, k."""
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes, where known."""
+
+
+class Counted(Protocol):
+    """Whatever knows the training counts of its classes: a label prior."""
+
+    @property
+    def class_counts(self) -> NDArray[np.int64]:
+        """(k,) training examples."""
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -96,7 +105,6 @@ class GroupRule:
         kind, _, parts = text.partition(":")
         if kind != "quantiles":
             from lacal.formats.shown import place
-            from lacal.group_file import read_groups
 
             if not Path(text).exists():
                 raise UsageError(
@@ -110,7 +118,7 @@ class GroupRule:
             )
         return cls(quantiles=int(parts))
 
-    def groups(self, prior: "LabelPrior | None", source: "Classes | None" = None) -> Groups | None:
+    def groups(self, prior: Counted | None, source: Classes | None = None) -> Groups | None:
         """The groups of a problem's classes; None where they need training counts that are not known.
 
         Args:
@@ -142,8 +150,6 @@ class GroupRule:
         Raises:
             DataError: It leaves a class out, or names one that is not there.
         """
-        from lacal.group_file import group_of_each
-
         group_of = group_of_each(self.listed or {}, classes, class_names, self.place)
         names = list(dict.fromkeys((self.listed or {}).values()))
         masks = {name: np.array([one == name for one in group_of]) for name in names}

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from lacal.cli.outputs import rendered_text
 from lacal.gates.verdict import Verdict
-from lacal.report.document import Result, Table
+from lacal.report.document import Table
+from lacal.report.result import Result
 
 GOLDEN = Path(__file__).parent / "golden"
 SUFFIXES = {"md": ".md", "junit": ".xml", "github": ".github", "text": ".txt", "json": ".json"}

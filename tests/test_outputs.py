@@ -13,8 +13,9 @@ import pytest
 from lacal.cli.outputs import check_reports, deliver, rendered_text, report_options, wants_page
 from lacal.errors import LacalError, MissingExtra, UsageError
 from lacal.gates.verdict import Verdict
-from lacal.report.document import Result, Table
+from lacal.report.document import Table
 from lacal.report.page.content import Chart, Page, Section
+from lacal.report.result import Result
 from tests.golden_files import VERDICTS
 
 ROOT = Path(__file__).parent.parent

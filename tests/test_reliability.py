@@ -62,16 +62,17 @@ def bins_of(score: Floats, hit: Floats, weights: Floats, bins: int) -> dict[int,
 def brute(*sets: dict[int, Bin]) -> tuple[float, float, float]:
     """ECE, mean squared gap, and the same debiased, averaged over sets of bins."""
     ece = squared = debiased = 0.0
-    every = [one.row for found in sets for one in found.values() if one.row is not None]
     for found in sets:
         for b, one in found.items():
             alike = [other[b].row for other in sets if b in other]
-            known = [row for row in alike if row is not None] or every
-            row = one.row if one.row is not None else np.mean(known) if known else one.gap**2
+            known = [row for row in alike if row is not None]
+            row = one.row
+            if row is None:  # a bin of one row
+                row = sum(known) / len(known) if known else one.gap**2
             ece += one.share * abs(one.gap) / len(sets)
             squared += one.share * one.gap**2 / len(sets)
             debiased += one.share * (one.gap**2 - row / one.rows) / len(sets)
-    return ece, squared, float(debiased)
+    return ece, squared, debiased
 
 
 def assert_brute(found: CalibrationError, expected: tuple[float, float, float]) -> None:

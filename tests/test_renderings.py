@@ -15,8 +15,9 @@ from markdown_it import MarkdownIt  # rich brings it
 from lacal.cli.outputs import rendered_text
 from lacal.formats.shown import printable
 from lacal.gates.verdict import Verdict
-from lacal.report.document import Result, Table
+from lacal.report.document import Table
 from lacal.report.markdown import escaped
+from lacal.report.result import Result
 from tests.golden_files import GOLDEN, VERDICTS, renderings, results
 
 

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from lacal.groups import Groups
     from lacal.pipeline.adjust import Adjusted
     from lacal.report.adjusting import AdjustingReport
-    from lacal.report.document import Result
     from lacal.report.page.content import Page
+    from lacal.report.result import Result
     from lacal.source import Source
 
 
@@ -150,7 +150,7 @@ def _result(done: "Adjusted", source: "Source", groups: "Groups | None") -> "Res
         adjusting_text,
         adjusting_warnings,
     )
-    from lacal.report.document import Result
+    from lacal.report.result import Result
 
     report = AdjustingReport.of(done, source.place, groups)
     warnings = tuple(adjusting_warnings(report))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lacal.pipeline.candidates import Head
     from lacal.pipeline.compare import MethodComparison
     from lacal.prior import LabelPrior
-    from lacal.report.document import Result
+    from lacal.report.result import Result
 
 KEEPABLE = (
     "logit-adjustment:1",
@@ -242,7 +242,7 @@ def _kept(found: "MethodComparison", given: dict[str, Any]) -> tuple[str, Path] 
 
 def _methods_result(found: "MethodComparison", kept: tuple[str, Path] | None) -> "Result":
     from lacal.report.comparison import comparison_json, comparison_text, comparison_warnings
-    from lacal.report.document import Result
+    from lacal.report.result import Result
 
     warnings = tuple(comparison_warnings(found))
 

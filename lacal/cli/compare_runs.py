@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lacal.groups import Groups
     from lacal.joining import Joined
     from lacal.pipeline.compare_runs import RunComparison
-    from lacal.report.document import Result
+    from lacal.report.result import Result
 
 
 def runs_result(first: Path, second: Path, given: dict[str, Any]) -> "Result":
@@ -68,7 +68,7 @@ def _groups(joined: "Joined", counts: "Counts | None", given: dict[str, Any]) ->
 def _result(
     found: "RunComparison", remarks: tuple[str, ...], verdicts: "tuple[Any, ...]"
 ) -> "Result":
-    from lacal.report.document import Result
+    from lacal.report.result import Result
     from lacal.report.runs import runs_json, runs_text, runs_warnings
 
     warnings = (*runs_warnings(found), *remarks)

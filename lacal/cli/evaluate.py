@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from lacal.pipeline.keeping import Keep
     from lacal.predicted_scores import PredictionsFile
     from lacal.prior import LabelPrior
-    from lacal.report.document import Result
     from lacal.report.evaluation import Evaluated
     from lacal.report.page.content import Page
+    from lacal.report.result import Result
     from lacal.source import Source
     from lacal.target import TargetPrior
 
@@ -246,9 +246,9 @@ def _keep(given: dict[str, Any], groups: "Groups | None", *, decisions: bool) ->
 
 
 def _result(one: "Evaluated", warnings: list[str], verdicts: "tuple[Verdict, ...]") -> "Result":
-    from lacal.report.document import Result
     from lacal.report.evaluation import evaluation_text
     from lacal.report.evaluation_json import evaluation_json
+    from lacal.report.result import Result
 
     return Result(
         "evaluate",

@@ -22,7 +22,7 @@ from lacal.cli.sections import section
 from lacal.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
-    from lacal.report.document import Result
+    from lacal.report.result import Result
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("text", "json", "md", "junit", "github")

@@ -126,7 +126,7 @@ def command(data: Path, **given: Any) -> None:
     """
     from lacal.cli.show import say
     from lacal.cli.training_progress import TrainingProgress
-    from lacal.report.document import Result
+    from lacal.report.result import Result
     from lacal.report.training import training_json, training_text, training_warnings
     from lacal.training.recipes import described
 

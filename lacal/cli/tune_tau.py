@@ -33,8 +33,8 @@ from lacal.errors import UsageError
 if TYPE_CHECKING:
     from lacal.groups import Groups
     from lacal.pipeline.tune_tau import Tuning
-    from lacal.report.document import Result
     from lacal.report.page.content import Page
+    from lacal.report.result import Result
     from lacal.source import Source
 
 
@@ -137,7 +137,7 @@ def command(val: Path, **given: Any) -> None:
 
 def _result(found: "Tuning", source: "Source", groups: "Groups") -> "Result":
     from lacal.report import numbers, text
-    from lacal.report.document import Result
+    from lacal.report.result import Result
     from lacal.report.warnings import of_tuning
 
     return Result(

@@ -98,21 +98,18 @@ def calibration_error(
 
 
 def _variances(gaps: Moments) -> Cells:
-    """Variance of each bin's gap; a bin of one row borrows what a row shows in other bins.
+    """Variance of each bin's gap, where one row alone shows no spread.
 
-    In the same bin of other sets, whose probabilities are the same, on average; where none has two rows, in
-    all bins; where none of those has, the square of its gap stands in, as if that were 0.
+    Such a bin borrows the mean variance of a row in the same bin of the other sets, whose probabilities are the
+    same. Where there is none, the square of its gap stands in: right on average for a bin that is calibrated.
     """
     own, rows = gaps.variances, gaps.effective
     lone = np.isnan(own)
-    row = np.where(lone, 0.0, own) * rows
-    known = (~lone).astype(np.float64)
+    row, known = np.where(lone, 0.0, own * rows), (~lone).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        alike = row.reshape(-1, row.shape[-1]).sum(axis=0) / known.reshape(-1, row.shape[-1]).sum(
-            axis=0
-        )
-        borrowed = np.where(np.isnan(alike), row.sum() / known.sum(), alike) / rows
-    return np.where(lone, np.where(np.isnan(borrowed), gaps.means**2, borrowed), own)
+        alike = np.atleast_2d(row).sum(axis=0) / np.atleast_2d(known).sum(axis=0)
+        borrowed = np.where(np.isnan(alike), gaps.means**2, alike / rows)
+    return np.where(lone, borrowed, own)
 
 
 def _plain_interval(plain: float, share: Cells, gap: Cells, variance: Cells) -> tuple[float, float]:

@@ -5,10 +5,11 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from lacal.report.document import Block, Result, verdict_table
+from lacal.report.document import Block
 from lacal.report.github import github
 from lacal.report.junit import junit
 from lacal.report.markdown import markdown
+from lacal.report.result import Result, verdict_table
 
 if TYPE_CHECKING:
     from lacal.gates.verdict import Verdict

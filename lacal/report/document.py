@@ -1,14 +1,6 @@
 """What a command has to say, before it is known how: the terminal, Markdown and pages read the same blocks."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lacal.gates.verdict import Verdict
-    from lacal.report.page.content import Page
-
-Json = dict[str, Any]
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +19,3 @@ class Table:
 
 
 Block = str | Table  # a line of text or a table
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a command found, in every form it can be asked for; a form is made when it is.
-
-    Attributes:
-        command: Its name.
-        json: The contract with scripts.
-        blocks: Lines and tables for a person: the answer first.
-        warnings: Sentences that should be known before the result is used; the JSON holds them too.
-        verdicts: Of the gates, in the order they were given.
-        page: The report with charts; None where the command has none.
-    """
-
-    command: str
-    json: Callable[[], Json]
-    blocks: Callable[[], list[Block]]
-    warnings: tuple[str, ...] = ()
-    verdicts: tuple["Verdict", ...] = field(default=())
-    page: "Callable[[], Page] | None" = None
-
-
-def verdict_table(verdicts: "Sequence[Verdict]") -> Table:
-    """What became of every gate, a row each."""
-    rows = tuple((one.shown, one.became, one.reason, one.found) for one in verdicts)
-    return Table(("gate", "verdict", "reason", "found"), rows)

@@ -7,7 +7,7 @@ one. Neither is left in the text.
 import re
 
 from lacal.formats.shown import printable
-from lacal.report.document import Result
+from lacal.report.result import Result
 
 
 def github(result: Result, text: str) -> str:

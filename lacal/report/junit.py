@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from lacal.formats.shown import printable
-from lacal.report.document import Result
+from lacal.report.result import Result
 
 if TYPE_CHECKING:
     from lacal.gates.verdict import Verdict

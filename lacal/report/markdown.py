@@ -7,7 +7,8 @@ numbers (#1) or bare links would take for their own is escaped.
 import re
 
 from lacal.formats.shown import printable
-from lacal.report.document import Block, Result, Table, verdict_table
+from lacal.report.document import Block, Table
+from lacal.report.result import Result, verdict_table
 
 # Characters with a meaning anywhere in a line. A backslash in front of them takes it away.
 _SPECIAL = re.compile(r"([\\`*_\[\]{}|~$!^])")
