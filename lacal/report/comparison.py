@@ -8,7 +8,7 @@ from lacal.names import some_classes
 from lacal.pipeline.candidates import UNADJUSTED
 from lacal.pipeline.compare import EVERY_CLASS, MethodComparison, MethodRow, SplitFacts
 from lacal.report.document import Block
-from lacal.report.numbers import SCHEMA_VERSION, Json, gain_of, group_rule, rate
+from lacal.report.numbers import SCHEMA_VERSION, Json, gain_of, group_rule, rate, score_json
 from lacal.report.text import points, table, with_interval
 from lacal.report.warnings import absent, of_other_logits, of_training
 
@@ -158,7 +158,7 @@ def _split(one: SplitFacts) -> Json:
 def _method(row: MethodRow, found: MethodComparison) -> Json:
     calibration, tally = row.calibration, row.measured.tally
     fitted = None if calibration is None else calibration.fitted_on
-    by_group = tally.by_group(found.groups)
+    by_group, loss = tally.by_group(found.groups), _log_loss(row)
     return {
         "name": row.name,
         "method": None if calibration is None else calibration.method,
@@ -175,19 +175,5 @@ def _method(row: MethodRow, found: MethodComparison) -> Json:
         "behind": gain_of(row.behind),
         "mended": int(row.paired.mended.sum()),
         "broken": int(row.paired.broken.sum()),
-        "balanced_log_loss": _score(_log_loss(row)),
-    }
-
-
-def _score(one: Score | None) -> Json | None:
-    """None where no probability is known; a value of None where it is infinite, with the rows that make it so."""
-    if one is None:
-        return None
-    return {
-        "value": one.value,
-        "standard_error": one.standard_error,
-        "interval": None if one.low is None or one.high is None else [one.low, one.high],
-        "n": one.n,
-        "classes": one.classes,
-        "infinite_rows": one.infinite,
+        "balanced_log_loss": None if loss is None else score_json(loss),
     }

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from lacal.groups import Groups
-from lacal.metrics import ClassTally, Gain, Rate
+from lacal.metrics import ClassTally, Gain, Rate, Score
 from lacal.pipeline.inspect import Inspection
 from lacal.pipeline.tune_tau import Tuning
 from lacal.prior import LabelPrior
@@ -159,6 +159,18 @@ def gain_of(one: Gain | None) -> Json | None:
         "value": one.value,
         "standard_error": one.standard_error,
         "interval": [one.low, one.high],
+    }
+
+
+def score_json(one: Score) -> Json:
+    """A mean loss."""
+    return {
+        "value": one.value,
+        "standard_error": one.standard_error,
+        "interval": None if one.low is None or one.high is None else [one.low, one.high],
+        "n": one.n,
+        "classes": one.classes,
+        "infinite_rows": one.infinite,
     }
 
 

@@ -7,7 +7,7 @@ from lacal.pipeline.quality import Quality
 from lacal.pipeline.temperature import Temperature
 from lacal.report.document import Table
 from lacal.report.measured import calibration_error_json
-from lacal.report.numbers import Json
+from lacal.report.numbers import Json, score_json
 from lacal.report.text import table
 from lacal.report.warnings import of_other_logits
 from lacal.target import TargetPrior
@@ -156,15 +156,3 @@ def _worse(place: str, before: Quality, after: Quality) -> list[str]:
     if was is not None and high is not None and now is not None and now > high:
         raised.append(f"the calibration error from {100 * was:.1f} to {100 * now:.1f} %")
     return [f"the temperature raises {' and '.join(raised)} on {place}"] if raised else []
-
-
-def score_json(one: Score) -> Json:
-    """A mean loss."""
-    return {
-        "value": one.value,
-        "standard_error": one.standard_error,
-        "interval": None if one.low is None or one.high is None else [one.low, one.high],
-        "n": one.n,
-        "classes": one.classes,
-        "infinite_rows": one.infinite,
-    }

@@ -12,7 +12,12 @@ from lacal.report.charts import figures
 from lacal.report.charts.data import Reliability, ReliabilityPanel
 from lacal.report.charts.style import colour
 from lacal.report.page.content import Chart, Page, Section
-from lacal.report.page.of_evaluation import answer, evaluation_facts, evaluation_sections
+from lacal.report.page.of_evaluation import (
+    answer,
+    evaluation_facts,
+    evaluation_sections,
+    sentence_start,
+)
 from lacal.report.page.sections import facts_of, flows_section
 from lacal.report.temperature import temperature_line, temperature_table
 
@@ -39,9 +44,9 @@ def page_of_adjusting(one: AdjustingReport, command_line: str, warnings: tuple[s
 
 def _changed(one: AdjustingReport) -> str:
     done, rows = one.done, one.done.found.rows
-    name = done.calibration.method.replace("-", " ").capitalize()
+    what = sentence_start(done.calibration.described.replace("-", " ", 1))
     return (
-        f"{name} at tau = {done.calibration.tau:.4g} changes {done.changed:,} of {rows:,} predictions "
+        f"{what} changes {done.changed:,} of {rows:,} predictions "
         f"({100 * done.changed / rows:.1f} %) of {printable(one.measured.place, 200)}; no row carries a label, so nothing is "
         "known of the errors."
     )

@@ -71,7 +71,12 @@ def answer(one: Evaluated) -> str:
 def _what(calibration: Calibration | None) -> str:
     if calibration is None:
         return "The adjustment"
-    return f"{calibration.method.replace('-', ' ').capitalize()} at tau = {calibration.tau:.4g}"
+    return sentence_start(calibration.described.replace("-", " ", 1))
+
+
+def sentence_start(text: str) -> str:
+    """The text with a capital first: the rest, such as the T of a temperature, stays as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def _by_group(tally: ClassTally, groups: Groups | None) -> str:
@@ -203,8 +208,9 @@ def evaluation_facts(one: Evaluated) -> list[tuple[str, str]]:
 def calibration_facts(calibration: Calibration) -> list[tuple[str, str]]:
     """What is applied, and which rows chose it."""
     bias = "" if calibration.bias_rule is None else f", bias: {calibration.bias_rule}"
-    made = f"{calibration.method}{bias}, tau = {calibration.tau!r} by {calibration.select}, lacal {calibration.lacal}"
-    tuned = calibration.tuned_on
+    setting = "tau" if calibration.fitted_on is None else "T"
+    made = f"{calibration.method}{bias}, {setting} = {calibration.tau!r} by {calibration.select}, lacal {calibration.lacal}"
+    tuned = calibration.tuned_on or calibration.fitted_on
     if tuned is None:
         return [("calibration", made)]
     return [
