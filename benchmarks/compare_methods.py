@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import Batch
+from lacal.classes.prior import LabelPrior
 from lacal.cli.show import show_text
 from lacal.pipeline.candidate_rows import Settings
 from lacal.pipeline.candidates import Head, tuned_candidates
 from lacal.pipeline.compare import compare_methods
-from lacal.prior import LabelPrior
 from lacal.report.comparison import comparison_text
 
 ROWS = 4096  # of a batch

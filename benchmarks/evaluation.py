@@ -1,14 +1,12 @@
-"""`lacal evaluate` against plain reading of the same file, its memory, and the coverage of its intervals.
+"""`lacal evaluate` against plain reading of the same file, and its memory.
 
     python benchmarks/evaluation.py [--rows 50000] [--classes 1000] [--rounds 5]
     python benchmarks/evaluation.py --memory
-    python benchmarks/evaluation.py --coverage [--draws 2000]
 
 The first table: seconds of the whole command in this process (reading, every measure, the JSON) over seconds
 of reading the file with numpy or pyarrow alone; CPU seconds of all threads, which other work on the machine
 does not lengthen, best of interleaved rounds, files in the page cache. The second: peak private memory at a
-tenth of the rows and at all of them. The third: how often 95 % intervals hold the truth, beside value +-
-1.96 standard errors, in simulated problems whose truth is known.
+tenth of the rows and at all of them.
 """
 
 import argparse
@@ -23,12 +21,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from lacal.cli.main import run
-from lacal.metrics import ClassTally, PairedTally
-
-Counts = NDArray[np.int64]
 
 
 def write_files(folder: Path, rows: int, classes: int) -> None:
@@ -130,42 +124,6 @@ def memory(folder: Path, rows: int, classes: int) -> None:
             print(f"{rows // share:,} x {classes:,}  {name:20}  {peak:.0f} MB")
 
 
-def coverage(draws: int) -> None:
-    """Balanced errors and paired gains of few rows a class, by simulation."""
-    generator = np.random.default_rng(0)
-    print("95 % intervals: covered, %, and by value +- 1.96 standard errors")
-    print("classes  rows a class  error       balanced error   gain of changes 0.03 - 0.01")
-    for classes in (2, 10, 100):
-        for rows in (3, 10, 30):
-            for error in (0.02, 0.2):
-                support = np.full(classes, rows)
-                found = [_balanced(support, error, generator) for _ in range(draws)]
-                gains = [_gain(support, generator) for _ in range(draws)]
-                ours, plain = 100 * np.mean(found, axis=0)
-                gain, bare = 100 * np.mean(gains, axis=0)
-                print(
-                    f"{classes:7}  {rows:12}  {error:5}  {ours:12.1f} {plain:6.1f}   {gain:12.1f} {bare:6.1f}"
-                )
-
-
-def _balanced(support: Counts, error: float, generator: np.random.Generator) -> tuple[bool, bool]:
-    tally = ClassTally.empty(support.size)
-    tally.support, tally.errors = support, generator.binomial(support, error)
-    one = tally.balanced()
-    if one.value is None or one.low is None or one.high is None or one.standard_error is None:
-        raise SystemExit("a problem without rows")
-    return one.low <= error <= one.high, abs(one.value - error) <= 1.96 * one.standard_error
-
-
-def _gain(support: Counts, generator: np.random.Generator) -> tuple[bool, bool]:
-    mended = generator.binomial(support, 0.03)
-    broken = generator.binomial(support - mended, 0.01 / 0.97)
-    one = PairedTally(support, mended, broken).gain()
-    if one is None:
-        raise SystemExit("a problem without rows")
-    return one.low <= 0.02 <= one.high, abs(one.value - 0.02) <= 1.96 * one.standard_error
-
-
 def main() -> None:
     """Print what was asked for."""
     parser = argparse.ArgumentParser(
@@ -174,13 +132,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--classes", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--draws", type=int, default=2_000)
     parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--coverage", action="store_true")
     asked = parser.parse_args()
-    if asked.coverage:
-        coverage(asked.draws)
-        return
     with tempfile.TemporaryDirectory() as folder:
         if asked.memory:
             memory(Path(folder), asked.rows, asked.classes)

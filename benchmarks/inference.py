@@ -185,9 +185,9 @@ def compare(folder: Path, name: str, kind: str, rows: int, batch: int) -> None:
 
 def on_device(folder: Path) -> None:
     """ResNet-50 on the GPU: throughput in both precisions, and what tuning on the device adds."""
+    from lacal.classes.prior import LabelPrior
     from lacal.methods import METHODS, ClassStatistics
     from lacal.pipeline.tune_tau import Search, tune_tau
-    from lacal.prior import LabelPrior
     from lacal.tau.grid import parse_grid
     from lacal.tau.on_device import drained as device_drained
 

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from lacal.batch import Batch, PerClass
+from lacal.classes.prior import LabelPrior
 from lacal.methods import METHODS, ClassStatistics
 from lacal.metrics import ClassTally
 from lacal.pipeline.tune_tau import Search, tune_tau
-from lacal.prior import LabelPrior
 from lacal.ranks import rank_correlation
 from lacal.tau.grid import parse_grid
 from lacal.tau.path import TauPathAccumulator

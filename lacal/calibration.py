@@ -12,11 +12,11 @@ from lacal import __version__
 from lacal.adjustment import Adjustment
 from lacal.batch import PerClass
 from lacal.calibration_records import FittedOn, TunedOn, Vector
+from lacal.classes.names import agree
+from lacal.classes.prior import LabelPrior, ZeroCount
 from lacal.errors import CalibrationError
-from lacal.fingerprint import Hashes
 from lacal.methods import METHODS, ClassStatistics
-from lacal.names import agree
-from lacal.prior import LabelPrior, ZeroCount
+from lacal.rows.fingerprint import Hashes
 
 VERSION = 2  # 1: without the fitted methods
 FITTED = ("temperature", "class-offsets", "vector-scaling")  # by log loss; see `lacal.fits`

@@ -21,13 +21,13 @@ from lacal.calibration import (
     Calibration,
 )
 from lacal.calibration_records import FittedOn, TunedOn
+from lacal.classes.names import near_miss, shown
 from lacal.errors import CalibrationError, LacalError
-from lacal.fingerprint import SKETCH
 from lacal.fits.tempered import tempered
 from lacal.formats.text import read_text, strict_json
 from lacal.methods import BIAS_RULES, METHODS
-from lacal.names import near_miss, shown
-from lacal.scores import SCORE_KINDS
+from lacal.rows.fingerprint import SKETCH
+from lacal.rows.scores import SCORE_KINDS
 from lacal.tau.selection import RULES
 
 FORMAT = "lacal-calibration"

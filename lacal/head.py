@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from lacal.batch import PerClass
+from lacal.classes.names import agree, shown
 from lacal.errors import DataError
 from lacal.formats import Table, open_table
 from lacal.models import ModelOptions, model_head, model_kind
-from lacal.names import agree, shown
 
 WEIGHT_FIELDS = ("weight", "w")
 BIAS_FIELDS = ("bias", "b")

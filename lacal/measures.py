@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lacal.groups import Groups
+from lacal.classes.groups import Groups
+from lacal.classes.target import TargetPrior
 from lacal.measure import Measure
 from lacal.metrics import CalibrationError, Gain, Rate, Score
-from lacal.target import TargetPrior
 
 if TYPE_CHECKING:
     from lacal.pipeline.evaluate import Evaluation

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from lacal import __version__
 from lacal.batch import Batch, DeviceBatch, Labels, Logits
+from lacal.classes.names import agree, check_distinct
 from lacal.errors import DataError, RunError, UsageError
 from lacal.formats import open_table
-from lacal.ids import IdCheck
 from lacal.inputs.inputs import InputBlock, Inputs
-from lacal.labels import LabelReader
 from lacal.models import model_sha256
 from lacal.models.batching import Batching, automatic_rows
 from lacal.models.model import DeviceModel, Model, OutOfMemory
 from lacal.models.trial import Trial, tried
-from lacal.names import agree, check_distinct
-from lacal.scores import ScoreDoor
+from lacal.rows.ids import IdCheck
+from lacal.rows.labels import LabelReader
+from lacal.rows.scores import ScoreDoor
 from lacal.trained import KEY, TrainingRecord
 
 # Rows that a model is tried on before the run.

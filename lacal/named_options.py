@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import UsageError
-from lacal.names import near_miss, shown
 
 Value = float | str | bool
 

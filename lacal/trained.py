@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from lacal.classes.names import shown
 from lacal.errors import DataError
 from lacal.formats.shown import reason
 from lacal.formats.text import strict_json
 from lacal.loss_table import Carries, Value
-from lacal.names import shown
 
 KEY = "training"  # in the record of how logits were made
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from lacal.decisions import Decisions
+from lacal.classes.groups import GroupRule
+from lacal.classes.target import TargetPrior
 from lacal.gates.candidate import Candidate
 from lacal.gates.gates import Gates, limits_of
 from lacal.gates.verdict import Verdict
-from lacal.groups import GroupRule
 from lacal.measure import Measure
 from lacal.metrics import ClassTally
-from lacal.target import TargetPrior
+from lacal.rows.decisions import Decisions
 
 K = 4
 COUNTS = np.array([500, 100, 30, 5])

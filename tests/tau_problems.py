@@ -7,8 +7,8 @@ import hypothesis.strategies as st
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.classes.prior import LabelPrior, ZeroCount
 from lacal.methods import METHODS, ClassStatistics, Method
-from lacal.prior import LabelPrior, ZeroCount
 
 # A tau this near a breakpoint may fall on either side of it by rounding.
 NEAR = 1e-9

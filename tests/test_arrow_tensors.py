@@ -15,12 +15,12 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from lacal.errors import DataError
-from lacal.fields import check_id_field, logits_fields
 from lacal.formats import Table, open_table
 from lacal.formats.table import Field
-from lacal.labels import LabelReader
 from lacal.pipeline import evaluate_predictions
-from lacal.predicted_scores import open_predictions
+from lacal.rows.fields import check_id_field, logits_fields
+from lacal.rows.labels import LabelReader
+from lacal.rows.predicted_scores import open_predictions
 
 IMAGES = [bytes([i]) * (i + 1) for i in range(11)]
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from lacal.classes.groups import Groups
 from lacal.errors import UsageError
-from lacal.groups import Groups
 from lacal.report.charts import figures
 from lacal.report.charts.bands import bands_of
 from lacal.report.charts.comparison_data import (

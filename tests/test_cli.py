@@ -15,7 +15,7 @@ import lacal as package
 from lacal.cli.commands import COMMANDS, command_named
 from lacal.cli.options import METHOD_NAMES
 from lacal.methods import BIAS_RULES, METHODS
-from lacal.scores import SCORE_KINDS
+from lacal.rows.scores import SCORE_KINDS
 from lacal.tau.selection import RULES
 from tests.small_world import json_of, lacal, refusal
 
@@ -326,7 +326,7 @@ MODULES = {module_of(path) for path in FILES}
 TREES = {module_of(path): ast.parse(path.read_text()) for path in FILES}
 WHOLE = ("lacal.metrics.", "lacal.fits.")  # packages of arithmetic alone
 ARITHMETIC = ("adjustment", "methods", "tau.intervals", "tau.path", "tau.strata", "tau.selection",
-              "tau.resampling", "fingerprint", "prior", "probabilities", "ranks", "report.page.slider",
+              "tau.resampling", "rows.fingerprint", "classes.prior", "probabilities", "ranks", "report.page.slider",
               *(name.removeprefix("lacal.") for name in sorted(MODULES) if name.startswith(WHOLE)))  # fmt: skip
 
 

@@ -14,9 +14,7 @@ from scipy.stats import binom
 from sklearn.metrics import balanced_accuracy_score
 
 from lacal.batch import NO_LABEL
-from lacal.decisions import Decisions
-from lacal.groups import GroupRule
-from lacal.joining import join
+from lacal.classes.groups import GroupRule
 from lacal.pipeline.compare_runs import RunComparison, compare_runs
 from lacal.report.runs import (
     p_value,
@@ -26,6 +24,8 @@ from lacal.report.runs import (
     runs_text,
     runs_warnings,
 )
+from lacal.rows.decisions import Decisions
+from lacal.rows.joining import join
 from tests.small_world import NAMES, json_of, lacal
 from tests.test_decisions import training_run
 

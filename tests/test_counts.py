@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lacal.class_counts import Counts, in_class_order
-from lacal.counts import read_counts
+from lacal.classes.class_counts import Counts, in_class_order
+from lacal.classes.counts import read_counts
 from lacal.errors import DataError
 
 TWELVE = [100 + j for j in range(12)]

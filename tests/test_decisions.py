@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from lacal.batch import NO_LABEL
 from lacal.cli.run_input import logits_of_run
-from lacal.decisions import Decisions, decisions_of
 from lacal.errors import DataError, UsageError
-from lacal.joining import Joined, join
-from lacal.pipeline.run_files import run_files
+from lacal.rows.decisions import Decisions, decisions_of
+from lacal.rows.joining import Joined, join
+from lacal.training.run_files import run_files
 from tests.small_world import NAMES, lacal, world
 
 FIRST = Decisions(

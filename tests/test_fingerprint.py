@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lacal.batch import Batch
-from lacal.fingerprint import SKETCH, Overlap, RowSketch, row_hashes
+from lacal.rows.fingerprint import SKETCH, Overlap, RowSketch, row_hashes
 
 LOGITS = np.random.default_rng(0).normal(size=(2000, 40)).astype(np.float32)
 

@@ -15,10 +15,10 @@ from safetensors.numpy import save_file
 
 from lacal import pipeline
 from lacal.calibration import calibration_of
-from lacal.logits_source import SourceOptions, open_source
+from lacal.classes.prior import LabelPrior
 from lacal.methods import METHODS, ClassStatistics
 from lacal.pipeline.predictions import PredictionColumns
-from lacal.prior import LabelPrior
+from lacal.rows.logits_source import SourceOptions, open_source
 
 ROWS, CLASSES = 517, 7
 LABELS = np.arange(ROWS) % CLASSES

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lacal.decisions import Decisions
+from lacal.classes.groups import GroupRule
+from lacal.classes.target import TargetPrior
 from lacal.errors import DataError, LacalError, UsageError
 from lacal.gates.baseline import Baseline, read_baseline
 from lacal.gates.candidate import Candidate
 from lacal.gates.gates import Gates, earlier_of, limits_of
 from lacal.gates.limits import Limit, check_limits, judge_limits, parse_limit
 from lacal.gates.verdict import Verdict
-from lacal.groups import GroupRule
 from lacal.measure import Measure
-from lacal.target import TargetPrior
+from lacal.rows.decisions import Decisions
 from tests.gated_runs import (
     COUNTS,
     NAMES,

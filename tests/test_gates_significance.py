@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lacal.decisions import Decisions
 from lacal.errors import DataError, UsageError
 from lacal.gates.candidate import Candidate
 from lacal.gates.gates import Gates, limits_of
+from lacal.rows.decisions import Decisions
 from tests.gated_runs import GROUPS, NAMES, K, candidate, content, judged, number, rows, write
 
 

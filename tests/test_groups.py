@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from lacal.classes.groups import GroupRule, Groups
+from lacal.classes.prior import LabelPrior
 from lacal.errors import DataError, UsageError
-from lacal.groups import GroupRule, Groups
-from lacal.prior import LabelPrior
 from tests.small_world import NAMES, json_of, lacal, refusal
 
 COUNTS = arrays.arrays(np.int64, st.integers(2, 40), elements=st.integers(1, 300))

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from lacal.batch import NO_LABEL
 from lacal.errors import DataError, LacalError, RunError, UsageError
-from lacal.logits_source import LogitsSource, SourceOptions, open_source
 from lacal.pipeline.infer import Inferred, check_output, infer
+from lacal.rows.logits_source import LogitsSource, SourceOptions, open_source
 from tests.infer_source import ArraySource, content, names, sample, small_limits
 
 OUTPUTS = ("out.parquet", "out.npz", "out.npy", "out")

@@ -83,6 +83,6 @@ def test_many_batches_count_as_one(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = json_of(capfd, "inspect", folder / "val.npz", "--counts", folder / "counts.csv")
-    monkeypatch.setattr("lacal.logits_source.BATCH_ELEMENTS", 35)
+    monkeypatch.setattr("lacal.rows.logits_source.BATCH_ELEMENTS", 35)
     parts = json_of(capfd, "inspect", folder / "val.npz", "--counts", folder / "counts.csv")
     assert parts == whole

@@ -7,14 +7,14 @@ import pytest
 
 from lacal import calibration_file
 from lacal.calibration import Calibration, calibration_of
+from lacal.classes.groups import GroupRule
+from lacal.classes.prior import LabelPrior
 from lacal.formats import open_table
-from lacal.groups import GroupRule
-from lacal.logits_source import SourceOptions, open_source
 from lacal.methods import ClassStatistics
 from lacal.pipeline import evaluate, evaluate_predictions
 from lacal.pipeline.keeping import Keep
-from lacal.predicted_scores import open_predictions
-from lacal.prior import LabelPrior
+from lacal.rows.logits_source import SourceOptions, open_source
+from lacal.rows.predicted_scores import open_predictions
 from tests.small_world import COUNTS, NAMES, lacal, world
 
 TEST = world(seed=1)

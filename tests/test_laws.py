@@ -7,10 +7,10 @@ from hypothesis import given
 from sklearn.metrics import balanced_accuracy_score
 
 from lacal.adjustment import Adjustment
+from lacal.classes.prior import LabelPrior
 from lacal.errors import DataError
 from lacal.methods import METHODS, ClassStatistics
 from lacal.metrics import ClassTally
-from lacal.prior import LabelPrior
 from tests.tau_problems import problem_of
 
 seeds = st.integers(0, 2**32)

@@ -8,15 +8,15 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, recall_score
 
-from lacal.logits_source import SourceOptions, open_source
+from lacal.classes.prior import LabelPrior
+from lacal.classes.target import TargetPrior, target_prior
 from lacal.measure import GROUP_METRICS, METRIC_NAMES, Measure
 from lacal.measures import measures
 from lacal.metrics import Measurement, PairedTally
 from lacal.pipeline import evaluate
 from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.keeping import Keep
-from lacal.prior import LabelPrior
-from lacal.target import TargetPrior, target_prior
+from lacal.rows.logits_source import SourceOptions, open_source
 from tests.small_world import json_of, lacal
 
 K = 12

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lacal.batch import NO_LABEL
+from lacal.classes.prior import LabelPrior
 from lacal.metrics import ClassTally, PairedTally
-from lacal.prior import LabelPrior
 
 
 def tally_of(labels: list[int], predictions: list[int], classes: int = 4) -> ClassTally:

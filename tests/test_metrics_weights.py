@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score
 
 from lacal.batch import NO_LABEL
+from lacal.classes.prior import LabelPrior
 from lacal.metrics import ClassTally, Gain, PairedTally, Rate
-from lacal.prior import LabelPrior
 
 GENERATOR = np.random.default_rng(0)
 LABELS = GENERATOR.integers(0, 5, 200)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lacal.classes.prior import LabelPrior
 from lacal.errors import DataError, LacalError, RunError, UsageError
 from lacal.formats import open_table
 from lacal.methods import METHODS, ClassStatistics
 from lacal.model_source import ModelSource, open_model_source
 from lacal.pipeline.tune_tau import Search, tune_tau
-from lacal.prior import LabelPrior
 from lacal.tau.grid import parse_grid
 from tests.fake_models import WEIGHT, FakeDeviceModel, FakeInputs, FakeModel
 

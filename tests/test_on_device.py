@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from lacal.batch import NO_LABEL, Batch, DeviceBatch, Labels, Logits
 from lacal.calibration_file import encoded
+from lacal.classes.prior import LabelPrior, ZeroCount
 from lacal.errors import DataError, LacalError, RunError
-from lacal.fingerprint import row_hashes
 from lacal.methods import METHODS, ClassStatistics, Family
 from lacal.pipeline.tune_tau import Search, Tuning, tune_tau
-from lacal.prior import LabelPrior, ZeroCount
-from lacal.scores import ScoreDoor
-from lacal.source import device_source
+from lacal.rows.fingerprint import row_hashes
+from lacal.rows.scores import ScoreDoor
+from lacal.rows.source import device_source
 from lacal.tau.intervals import intervals
 from tests.small_world import COUNTS, world
 from tests.tau_problems import KINDS, SHAPES, TAUS, Problem, apart_from, problem_of, problems

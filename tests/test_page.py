@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lacal.groups import Groups
+from lacal.classes.groups import Groups
 from lacal.metrics import ClassTally, PairedTally
 from lacal.report.document import Table
 from lacal.report.page.class_table import SHOWN, ClassTable, Column, classes_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lacal.groups import GroupRule
+from lacal.classes.groups import GroupRule
 from lacal.metrics import ClassTally, PairedTally
 from lacal.report.charts.data import Pick
 from lacal.report.page.content import Page, Section

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from lacal.groups import Groups
+from lacal.classes.groups import Groups
 from lacal.metrics import ClassTally, PairedTally
 from lacal.report.page import slider as made
 from lacal.report.page.slider import ClassPaths, Slider, slider_of

@@ -188,8 +188,8 @@ def test_names_from_files_are_escaped_on_the_page_and_in_the_plots(
 
 def test_the_curve_needs_a_method_that_leaves_tau_zero_alone(folder: Path) -> None:
     from lacal import calibration_file, pipeline
-    from lacal.logits_source import SourceOptions, open_source
     from lacal.pipeline.keeping import Keep
+    from lacal.rows.logits_source import SourceOptions, open_source
 
     source = open_source(folder / "test.npz", SourceOptions())
     loaded = calibration_file.read(folder / "calibration.json")

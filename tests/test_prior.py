@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from lacal.classes.groups import GroupRule
+from lacal.classes.prior import LabelPrior, ZeroCount
 from lacal.errors import DataError, UsageError
-from lacal.groups import GroupRule
-from lacal.prior import LabelPrior, ZeroCount
 
 COUNTS = np.array([6, 0, 2])
 

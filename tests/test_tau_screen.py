@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from numpy.typing import NDArray
 
+from lacal.classes.prior import LabelPrior
 from lacal.methods import Family
-from lacal.prior import LabelPrior
 from lacal.tau.intervals import intervals
 from lacal.tau.screen import SMALLEST_GAP, Screen
 from tests.tau_problems import SHAPES, logits_of

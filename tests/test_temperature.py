@@ -14,9 +14,9 @@ from scipy.special import softmax
 from lacal.adjustment import Adjustment
 from lacal.batch import Labels
 from lacal.errors import DataError
-from lacal.logits_source import SourceOptions, open_source
 from lacal.pipeline.quality import Quality
 from lacal.pipeline.temperature import Temperature, fit_temperature
+from lacal.rows.logits_source import SourceOptions, open_source
 from tests.small_world import COUNTS, NAMES, json_of, lacal, refusal, world
 
 PRIOR = np.array(COUNTS) / sum(COUNTS)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lacal.errors import DataError
-from lacal.source import refuse_corrected
+from lacal.rows.source import refuse_corrected
 from lacal.trained import (
     KEY,
     TrainingRecord,

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lacal.calibration_file import read
-from lacal.logits_source import SourceOptions, open_source
+from lacal.classes.prior import LabelPrior
 from lacal.methods import ClassStatistics
 from lacal.pipeline.tune_tau import Search, tune_tau
-from lacal.prior import LabelPrior
+from lacal.rows.logits_source import SourceOptions, open_source
 from lacal.trained import KEY
 from tests.command_line import Run, caller, result
 from tests.records import record

@@ -35,13 +35,13 @@ from lacal.errors import UsageError
 
 if TYPE_CHECKING:
     from lacal.calibration import Calibration
-    from lacal.class_counts import Counts
-    from lacal.groups import Groups
+    from lacal.classes.class_counts import Counts
+    from lacal.classes.groups import Groups
     from lacal.pipeline.adjust import Adjusted
     from lacal.report.adjusting import AdjustingReport
     from lacal.report.page.content import Page
     from lacal.report.result import Result
-    from lacal.source import Source
+    from lacal.rows.source import Source
 
 
 @click.command("adjust", cls=Sectioned)
@@ -123,7 +123,7 @@ def command(source: Path, **given: Any) -> None:
 def _opened(path: Path, given: dict[str, Any]) -> "tuple[Source, Calibration]":
     """SOURCE, and what to apply to it, of the same classes."""
     from lacal import calibration_file
-    from lacal.source import refuse_corrected, training_of
+    from lacal.rows.source import refuse_corrected, training_of
 
     _check_one_recipe(given)
     loaded = calibration_file.read(given["calibration"]) if given["calibration"] else None

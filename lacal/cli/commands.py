@@ -60,7 +60,7 @@ class Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from lacal.names import near_miss
+            from lacal.classes.names import near_miss
 
             hint = near_miss(args[0], tuple(COMMANDS))
             raise click.UsageError(error.message + hint, ctx) from error

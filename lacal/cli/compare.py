@@ -28,12 +28,12 @@ from lacal.cli.sections import Sectioned
 from lacal.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from lacal.class_counts import Counts
-    from lacal.logits_source import LogitsSource
+    from lacal.classes.class_counts import Counts
+    from lacal.classes.prior import LabelPrior
     from lacal.pipeline.candidates import Head
     from lacal.pipeline.compare import MethodComparison
-    from lacal.prior import LabelPrior
     from lacal.report.result import Result
+    from lacal.rows.logits_source import LogitsSource
 
 KEEPABLE = (
     "logit-adjustment:1",
@@ -133,7 +133,7 @@ def _asks_for_methods(first: Path, second: Path, given: dict[str, Any]) -> bool:
 
 def _holds_predictions(path: Path) -> bool:
     from lacal.formats import open_table
-    from lacal.predicted import is_predictions
+    from lacal.rows.predicted import is_predictions
 
     try:
         return is_predictions(open_table(path))
@@ -157,10 +157,10 @@ def _methods(
 ) -> "Result":
     from lacal import pipeline
     from lacal.atomic import check_target
+    from lacal.classes.names import agree
     from lacal.cli.show import WithProgress
-    from lacal.names import agree
     from lacal.pipeline.candidate_rows import Settings
-    from lacal.source import refuse_corrected, training_of
+    from lacal.rows.source import refuse_corrected, training_of
 
     refuse_typed("labels", because="one file cannot label two splits")
     output, keep = given["out"], given["keep"]
@@ -192,7 +192,7 @@ def _methods(
 
 
 def _split(path: Path, counts: "Counts | None", given: dict[str, Any]) -> "LogitsSource":
-    from lacal.logits_source import open_source
+    from lacal.rows.logits_source import open_source
 
     return open_source(
         path,

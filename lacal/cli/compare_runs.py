@@ -10,20 +10,20 @@ from lacal.cli.run_input import logits_of_run
 from lacal.errors import DataError
 
 if TYPE_CHECKING:
-    from lacal.class_counts import Counts
-    from lacal.decisions import Decisions
-    from lacal.groups import Groups
-    from lacal.joining import Joined
+    from lacal.classes.class_counts import Counts
+    from lacal.classes.groups import Groups
     from lacal.pipeline.compare_runs import RunComparison
     from lacal.report.result import Result
+    from lacal.rows.decisions import Decisions
+    from lacal.rows.joining import Joined
 
 
 def runs_result(first: Path, second: Path, given: dict[str, Any]) -> "Result":
     """Compare two predictions files, training runs or logits files, row by row."""
     from lacal import pipeline
-    from lacal.decisions import decisions_of
     from lacal.gates.candidate import Candidate
     from lacal.report.runs import run_measures
+    from lacal.rows.decisions import decisions_of
 
     gates = gates_of(given)
     files = [logits_of_run(path, given) for path in (first, second)]
@@ -39,7 +39,7 @@ def runs_result(first: Path, second: Path, given: dict[str, Any]) -> "Result":
 
 
 def _joined(first: "Decisions", second: "Decisions", given: dict[str, Any]) -> "Joined":
-    from lacal.joining import join
+    from lacal.rows.joining import join
 
     try:
         return join(first, second)
@@ -52,7 +52,7 @@ def _joined(first: "Decisions", second: "Decisions", given: dict[str, Any]) -> "
 
 def _groups(joined: "Joined", counts: "Counts | None", given: dict[str, Any]) -> "Groups | None":
     """The groups of the classes, where counts or a file tell."""
-    from lacal.prior import ZeroCount
+    from lacal.classes.prior import ZeroCount
 
     prior = None
     if counts is not None:

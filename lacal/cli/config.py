@@ -44,8 +44,8 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _tables(content: Any, place: str) -> dict[str, Any]:
+    from lacal.classes.names import near_miss, shown
     from lacal.cli.model_options import PREPROCESSING
-    from lacal.names import near_miss, shown
 
     if not isinstance(content, dict):
         raise UsageError(f"{place}: expected a table for each command")
@@ -73,7 +73,7 @@ def _options(
     command: str, options: dict[str, Any], place: str, only: tuple[str, ...] | None = None
 ) -> dict[str, Any]:
     """The options by parameter name; a misspelt one would be passed over in silence."""
-    from lacal.names import near_miss, shown
+    from lacal.classes.names import near_miss, shown
 
     params = {param.name: param for param in command_named(command).params if param.name}
     known = tuple(params) if only is None else only

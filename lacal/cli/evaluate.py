@@ -38,17 +38,17 @@ from lacal.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from lacal.calibration import Calibration
+    from lacal.classes.groups import Groups
+    from lacal.classes.prior import LabelPrior
+    from lacal.classes.target import TargetPrior
     from lacal.formats import Table
     from lacal.gates.verdict import Verdict
-    from lacal.groups import Groups
     from lacal.pipeline.keeping import Keep
-    from lacal.predicted_scores import PredictionsFile
-    from lacal.prior import LabelPrior
     from lacal.report.evaluation import Evaluated
     from lacal.report.page.content import Page
     from lacal.report.result import Result
-    from lacal.source import Source
-    from lacal.target import TargetPrior
+    from lacal.rows.predicted_scores import PredictionsFile
+    from lacal.rows.source import Source
 
 
 @click.command("evaluate", cls=Sectioned)
@@ -85,8 +85,8 @@ def command(source: Path, **given: Any) -> None:
     """
     from lacal import calibration_file
     from lacal.gates.candidate import Candidate
-    from lacal.predicted import is_predictions
     from lacal.report.evaluation import evaluation_warnings
+    from lacal.rows.predicted import is_predictions
 
     if not runs_model(given):
         source = logits_of_run(source, given)
@@ -139,7 +139,7 @@ def _logits(
     from lacal.pipeline.temperature import HeldApart
     from lacal.probabilities import Probabilities
     from lacal.report.evaluation import Evaluated
-    from lacal.source import refuse_corrected, require_labels, training_of
+    from lacal.rows.source import refuse_corrected, require_labels, training_of
 
     if runs_model(given):
         refuse_typed("weight_key", because="SOURCE is a model, whose inputs carry no weights")
@@ -188,9 +188,9 @@ def _predictions(
 ) -> "Evaluated":
     """A file of predictions, which are measured as they are."""
     from lacal import pipeline
-    from lacal.predicted_scores import open_predictions
-    from lacal.prior import ZeroCount
+    from lacal.classes.prior import ZeroCount
     from lacal.report.evaluation import Evaluated
+    from lacal.rows.predicted_scores import open_predictions
 
     place = str(table.path)
     if loaded is not None:

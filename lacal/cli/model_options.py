@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lacal.inputs.inputs import InputOptions, Inputs
     from lacal.model_source import ModelSource
     from lacal.models import Model, ModelOptions
-    from lacal.source import Source
+    from lacal.rows.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -185,7 +185,7 @@ def source_of(
             shift_blind=shift_blind,
             allow_adjusted=allow_adjusted,
         )
-    from lacal.logits_source import open_source
+    from lacal.rows.logits_source import open_source
 
     refuse_typed(
         *RUNNING,

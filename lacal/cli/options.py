@@ -17,13 +17,13 @@ from lacal.errors import UsageError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from lacal.class_counts import Counts
-    from lacal.groups import Classes, GroupRule, Groups
-    from lacal.logits_source import SourceOptions
+    from lacal.classes.class_counts import Counts
+    from lacal.classes.groups import Classes, GroupRule, Groups
+    from lacal.classes.prior import LabelPrior
+    from lacal.classes.target import TargetPrior
     from lacal.methods import ClassStatistics
-    from lacal.prior import LabelPrior
-    from lacal.source import Source
-    from lacal.target import TargetPrior
+    from lacal.rows.logits_source import SourceOptions
+    from lacal.rows.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +44,7 @@ class OneOf(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The value itself, if it is one of the choices."""
         if value not in self.choices:
-            from lacal.names import near_miss, shown
+            from lacal.classes.names import near_miss, shown
 
             hint = near_miss(str(value), self.choices)
             known = ", ".join(self.choices)
@@ -184,7 +184,7 @@ def format_options(*formats: str) -> Callable[[F], F]:
 
 def source_options_of(given: dict[str, Any]) -> "SourceOptions":
     """The source options among a command's parameters."""
-    from lacal.logits_source import SourceOptions
+    from lacal.rows.logits_source import SourceOptions
 
     names = ("labels", "logits_key", "label_key", "id_key", "scores", "ignore_label")
     said = {name: given[name] for name in names}
@@ -193,12 +193,12 @@ def source_options_of(given: dict[str, Any]) -> "SourceOptions":
 
 def counts_of(given: dict[str, Any]) -> "Counts | None":
     """The counts file, or None where none is given; a zero rule misspelt is refused either way."""
-    from lacal.prior import ZeroCount
+    from lacal.classes.prior import ZeroCount
 
     ZeroCount.parse(given["zero_count"])
     if given["counts"] is None:
         return None
-    from lacal.counts import read_counts
+    from lacal.classes.counts import read_counts
 
     return read_counts(
         given["counts"], key=given["counts_key"], from_labels=given["counts_from_labels"]
@@ -252,7 +252,7 @@ def prior_of(
     """The training counts, checked against the source's classes."""
     if counts is None:
         return None
-    from lacal.prior import ZeroCount
+    from lacal.classes.prior import ZeroCount
 
     return counts.prior(
         classes=source.classes,
@@ -264,7 +264,7 @@ def prior_of(
 
 def group_rule_of(given: dict[str, Any]) -> "GroupRule":
     """The rule of --groups, its file read; the default where none is given."""
-    from lacal.groups import GroupRule
+    from lacal.classes.groups import GroupRule
 
     return GroupRule() if given["groups"] is None else GroupRule.parse(given["groups"])
 
@@ -298,7 +298,7 @@ def target_prior_of(
     """The class shares of --target-prior, where it is given."""
     if given["target_prior"] is None:
         return None
-    from lacal.target import target_prior
+    from lacal.classes.target import target_prior
 
     return target_prior(
         given["target_prior"], prior, classes=classes, class_names=class_names, place=place

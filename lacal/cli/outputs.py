@@ -135,7 +135,7 @@ def _reports(given: dict[str, Any]) -> Iterator[tuple[str, Path]]:
         path = Path(text)
         kind = _SUFFIXES.get(path.suffix.lower())
         if kind is None:
-            from lacal.names import shown
+            from lacal.classes.names import shown
 
             raise UsageError(
                 f"--report: {shown(text)} does not say its kind; end it in {', '.join(_SUFFIXES)}, or write "
@@ -145,7 +145,7 @@ def _reports(given: dict[str, Any]) -> Iterator[tuple[str, Path]]:
 
 
 def _unknown_kind(word: str, path: str) -> UsageError:
-    from lacal.names import near_miss, shown
+    from lacal.classes.names import near_miss, shown
 
     return UsageError(
         f"--report: {shown(word)} is no kind of report; expected one of {', '.join(KINDS)} "

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lacal.pipeline.run_files import RunFiles
+    from lacal.training.run_files import RunFiles
 
 
 def is_run(path: Path) -> bool:
@@ -38,6 +38,6 @@ def logits_of_run(path: Path, given: dict[str, Any] | None = None) -> Path:
 def _files_of(path: Path) -> "RunFiles | None":
     if not path.is_dir():  # without a look at what training needs
         return None
-    from lacal.pipeline.run_files import run_files
+    from lacal.training.run_files import run_files
 
     return run_files(path)

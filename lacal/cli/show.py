@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from lacal.batch import Batch
     from lacal.report.document import Block, Table
-    from lacal.source import Source
+    from lacal.rows.source import Source
 
 PLAIN_WIDTH = 100
 STYLES = {"gate FAILED": "bold red", "gate passed": "green"}  # of lines that begin so

@@ -9,9 +9,9 @@ from lacal.cli.options import FILE
 
 if TYPE_CHECKING:
     from lacal.calibration import Calibration
+    from lacal.classes.target import TargetPrior
     from lacal.pipeline.temperature import Temperature
-    from lacal.source import Source
-    from lacal.target import TargetPrior
+    from lacal.rows.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,9 +54,9 @@ def temperature_of(
     from lacal.cli.options import source_options_of
     from lacal.cli.show import WithProgress
     from lacal.errors import UsageError
-    from lacal.logits_source import SourceOptions, open_source
     from lacal.pipeline.temperature import fit_temperature
-    from lacal.source import refuse_corrected, training_of
+    from lacal.rows.logits_source import SourceOptions, open_source
+    from lacal.rows.source import refuse_corrected, training_of
 
     # Beside a model these options speak of its inputs and outputs; VAL is what `lacal infer` made of it.
     named = SourceOptions() if runs_model(given) else source_options_of(given)

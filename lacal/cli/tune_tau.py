@@ -31,11 +31,11 @@ from lacal.cli.sections import Sectioned
 from lacal.errors import UsageError
 
 if TYPE_CHECKING:
-    from lacal.groups import Groups
+    from lacal.classes.groups import Groups
     from lacal.pipeline.tune_tau import Tuning
     from lacal.report.page.content import Page
     from lacal.report.result import Result
-    from lacal.source import Source
+    from lacal.rows.source import Source
 
 
 @click.command("tune-tau", cls=Sectioned)
@@ -92,7 +92,7 @@ def command(val: Path, **given: Any) -> None:
     from lacal.cli.show import WithProgress, say
     from lacal.methods import METHODS
     from lacal.pipeline.tune_tau import Search
-    from lacal.source import refuse_corrected, training_of
+    from lacal.rows.source import refuse_corrected, training_of
     from lacal.tau.grid import parse_grid
 
     output = given["out"]

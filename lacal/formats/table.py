@@ -1,7 +1,7 @@
 """What every input file looks like from inside lacal: named fields, read whole or in blocks.
 
 A reader knows bytes and layouts, nothing of logits or labels; which field plays which part is
-decided in `lacal.fields`. Blocks may share one buffer: a block is valid until the next is drawn.
+decided in `lacal.rows.fields`. Blocks may share one buffer: a block is valid until the next is drawn.
 """
 
 from collections.abc import Iterator, Sequence

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.classes.names import agree, shown
 from lacal.errors import DataError
 from lacal.formats.shown import place
 from lacal.gates.candidate import Candidate
 from lacal.measure import Measure
-from lacal.names import agree, shown
 
 SCHEMA_VERSION = 1  # of the JSON that is understood
 MOST_BYTES = 1 << 28  # JSON of 100,000 classes has some 20 MB

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from lacal.measure import Measure
 
 if TYPE_CHECKING:
-    from lacal.decisions import Decisions
-    from lacal.groups import Groups
-    from lacal.target import TargetPrior
+    from lacal.classes.groups import Groups
+    from lacal.classes.target import TargetPrior
+    from lacal.rows.decisions import Decisions
 
 
 @dataclass(frozen=True, slots=True)

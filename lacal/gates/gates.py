@@ -13,9 +13,9 @@ from lacal.gates.judge import judge
 from lacal.gates.verdict import Verdict
 
 if TYPE_CHECKING:
-    from lacal.decisions import Decisions
     from lacal.gates.baseline import Baseline
     from lacal.gates.limits import Limit
+    from lacal.rows.decisions import Decisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,8 @@ def earlier_of(
         raise UsageError(
             "--significant: pairs rows with the baseline's; give them with --baseline-predictions FILE"
         )
-    from lacal.decisions import decisions_of
     from lacal.gates.significance import check_can_pair
+    from lacal.rows.decisions import decisions_of
 
     check_can_pair(limits)
     return decisions_of(predictions, class_names=baseline.class_names)

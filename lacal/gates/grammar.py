@@ -15,6 +15,7 @@ place is found by its type.
 from collections.abc import Callable
 from typing import Literal, cast
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import UsageError
 from lacal.gates.expression import (
     Arithmetic,
@@ -28,7 +29,6 @@ from lacal.gates.expression import (
     Quantity,
 )
 from lacal.gates.tokens import Token, refusal, tokens
-from lacal.names import near_miss, shown
 
 MOST_DEPTH = 20  # of parentheses and minus signs in each other
 EXAMPLE = "such as balanced_error > 35%"

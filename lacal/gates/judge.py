@@ -7,6 +7,7 @@ stays undecided fails, with the reason: a CI job must not pass because a number 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import UsageError
 from lacal.gates.expression import (
     Arithmetic,
@@ -23,7 +24,6 @@ from lacal.gates.expression import (
 from lacal.gates.verdict import Verdict
 from lacal.gates.words import apart, named, why_undefined
 from lacal.measure import Measure
-from lacal.names import near_miss, shown
 
 Measures = Mapping[str, Measure]
 

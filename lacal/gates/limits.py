@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from lacal.classes.names import shown
 from lacal.errors import UsageError
 from lacal.gates.baseline import Baseline
 from lacal.gates.grammar import parse_name
@@ -12,7 +13,6 @@ from lacal.gates.judge import Measures, unknown
 from lacal.gates.verdict import Verdict
 from lacal.gates.words import amount, apart, interval, measured, named, why_undefined
 from lacal.measure import Measure
-from lacal.names import shown
 
 Direction = Literal["increase", "decrease"]
 

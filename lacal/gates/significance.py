@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.decisions import Decisions
+from lacal.classes.names import shown
 from lacal.errors import DataError, UsageError
 from lacal.gates.baseline import Baseline
 from lacal.gates.candidate import Candidate
 from lacal.gates.limits import Change, Limit
-from lacal.joining import Joined, join
 from lacal.metrics import ClassTally, Gain, PairedTally, paired_bootstrap
-from lacal.names import shown
+from lacal.rows.decisions import Decisions
+from lacal.rows.joining import Joined, join
 
 SEED = 0  # of the draws behind an interval, so that a job run again says the same
 PAIRED = "balanced_error, micro_error, GROUP.error and class.NAME.error"

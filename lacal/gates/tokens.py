@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from lacal.classes.names import shown
 from lacal.errors import UsageError
-from lacal.names import shown
 
 # Bounds that no sensible gate meets; class names of thousands of characters have occurred.
 MOST_CHARACTERS = 20_000

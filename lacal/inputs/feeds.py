@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.classes.names import shown
 from lacal.formats import Field, Table
 from lacal.formats.shown import place
 from lacal.inputs.described import described, recorded
@@ -15,7 +16,6 @@ from lacal.inputs.preprocessing import Preprocessing
 from lacal.inputs.settled import Settled
 from lacal.inputs.settling import settle
 from lacal.models.model import Port
-from lacal.names import shown
 
 
 @dataclass(frozen=True, slots=True)

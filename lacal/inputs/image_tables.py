@@ -94,7 +94,7 @@ def _table(path: Path, base: Path, ids: Sequence[str], labels: Sequence[str] | N
     rows = (len(ids),)
     fields = {"image": Field("image", "image", rows, "image file")}
     if labels is not None:
-        # Words, also where all are digits: a class may be called "3". `lacal.labels` knows the names.
+        # Words, also where all are digits: a class may be called "3". `lacal.rows.labels` knows the names.
         fields["label"] = Field("label", "text", rows, "text")
     fields["id"] = Field("id", "text", rows, "path")
     return ImagesTable(

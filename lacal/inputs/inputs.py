@@ -69,7 +69,7 @@ class Inputs(Protocol):
 
     @property
     def table(self) -> Table:
-        """The file or folder as a table; labels are read by `lacal.labels` against it."""
+        """The file or folder as a table; labels are read by `lacal.rows.labels` against it."""
 
     @property
     def label_field(self) -> str | None:

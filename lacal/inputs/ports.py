@@ -6,11 +6,11 @@
   every column of the table that is neither label nor id, in the file's order.
 """
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import DataError, UsageError
 from lacal.formats import Field, Table
 from lacal.formats.shown import place, printable
 from lacal.models.model import Port
-from lacal.names import near_miss, shown
 
 USUAL_NAMES = ("inputs", "input", "x", "images", "image", "features", "pixel_values")
 NUMBERS = ("float", "int", "bool")

@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import UsageError
 from lacal.inputs.pixels import Channels, Layout
 from lacal.inputs.settled import Size
-from lacal.names import near_miss, shown
 
 SIDE_LIMIT = 10_000
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lacal.classes.names import shown
 from lacal.errors import DataError, UsageError
 from lacal.inputs.pixels import (
     IMAGE_CHANNELS,
@@ -18,7 +19,6 @@ from lacal.inputs.pixels import (
 from lacal.inputs.preprocessing import Preprocessing
 from lacal.inputs.settled import Settled, size_text
 from lacal.models.model import Port
-from lacal.names import shown
 
 # Types in the words of safetensors and Arrow; NumPy knows its own and torch's. Arrow's "float" has 32
 # bits and NumPy's has 64, safetensors' "U8" is a byte and NumPy's is text: these go first.

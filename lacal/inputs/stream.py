@@ -13,8 +13,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.classes.names import shown
 from lacal.errors import DataError
-from lacal.fields import ID_NAMES, LABEL_NAMES, check_id_field, field_named
 from lacal.formats import Table, open_table
 from lacal.formats.fields import paired
 from lacal.formats.shown import place
@@ -26,7 +26,7 @@ from lacal.inputs.image_tables import open_images
 from lacal.inputs.inputs import InputBlock, InputOptions, Inputs
 from lacal.inputs.ports import chosen_fields
 from lacal.models.model import Port
-from lacal.names import shown
+from lacal.rows.fields import ID_NAMES, LABEL_NAMES, check_id_field, field_named
 
 PIECE_BYTES = 1 << 20
 PIECE_ROWS = 16_384

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from lacal.batch import PerClass
+from lacal.classes.names import near_miss, shown
 from lacal.errors import DataError, UsageError
 from lacal.loss_table import LOSSES, LossRow, Value, options_of
 from lacal.losses.pairwise import (
@@ -20,7 +21,6 @@ from lacal.losses.pairwise import (
 from lacal.losses.rows import ROWS, Built, Given
 from lacal.losses.statistics import checked_class_counts, effective_number_weights
 from lacal.named_options import settled_options
-from lacal.names import near_miss, shown
 
 
 class ClassLoss(nn.Module):

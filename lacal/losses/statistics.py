@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lacal.batch import PerClass
+from lacal.classes.names import some_classes
 from lacal.errors import DataError
-from lacal.names import some_classes
 
 
 def checked_class_counts(class_counts: ArrayLike) -> PerClass:

@@ -18,7 +18,7 @@ from lacal.metrics.moments import Moments, counted
 from lacal.metrics.worst import worst_recall
 
 if TYPE_CHECKING:
-    from lacal.groups import Groups
+    from lacal.classes.groups import Groups
 
 Mask = NDArray[np.bool_]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lacal.calibration import Calibration
+from lacal.classes.target import TargetPrior
 from lacal.errors import DataError
 from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.keeping import Keep
@@ -14,8 +15,7 @@ from lacal.pipeline.quality import ProbabilityTally
 from lacal.pipeline.scoring import ERRORS_AND_MEASURES, Scored, Scorer
 from lacal.pipeline.temperature import HeldApart, Temperature
 from lacal.probabilities import Probabilities
-from lacal.source import Source
-from lacal.target import TargetPrior
+from lacal.rows.source import Source
 
 
 @dataclass(frozen=True, slots=True)

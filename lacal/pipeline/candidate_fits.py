@@ -8,7 +8,7 @@ import numpy as np
 from lacal.adjustment import Adjustment
 from lacal.calibration import FITTED, fitted_calibration
 from lacal.calibration_records import FittedOn
-from lacal.fingerprint import RowSketch
+from lacal.classes.prior import LabelPrior
 from lacal.fits.class_offsets import ClassOffsets
 from lacal.fits.log_loss import HeldRows, balanced_log_loss
 from lacal.fits.shrinkage import Shrunk, shrunk
@@ -16,7 +16,7 @@ from lacal.fits.tempered import COLDEST, HOTTEST, best_temperature, tempered
 from lacal.fits.vector_scaling import VectorScaling
 from lacal.metrics import ClassTally
 from lacal.pipeline.candidate_rows import MOST_HELD, Settings, TunedMethod, ValidationRows
-from lacal.prior import LabelPrior
+from lacal.rows.fingerprint import RowSketch
 
 TEMPERATURE, OFFSETS, SCALING = FITTED
 TOO_MANY = (

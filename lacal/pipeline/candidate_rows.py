@@ -9,9 +9,9 @@ from lacal.adjustment import Adjustment
 from lacal.batch import Labels, Logits
 from lacal.calibration import Calibration
 from lacal.errors import DataError
-from lacal.fingerprint import RowSketch
 from lacal.fits.log_loss import HeldRows
-from lacal.source import Source
+from lacal.rows.fingerprint import RowSketch
+from lacal.rows.source import Source
 from lacal.tau.path import TauPath, TauPathAccumulator
 
 MOST_HELD = 1 << 26  # scores that the fits hold in memory: 256 MB of float32

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from lacal.adjustment import Adjustment
 from lacal.batch import Batch, PerClass
 from lacal.calibration import FITTED, calibration_of
-from lacal.fingerprint import RowSketch
+from lacal.classes.prior import LabelPrior
 from lacal.methods import BIAS_RULES, METHODS, ClassStatistics
 from lacal.pipeline.candidate_fits import fitted_candidates
 from lacal.pipeline.candidate_rows import Settings, TunedMethod, ValidationRows
 from lacal.pipeline.tune_tau import Search, refuse_one_class, tuning_of
-from lacal.prior import LabelPrior
-from lacal.scores import are_log_probs
-from lacal.source import Source, require_labels
+from lacal.rows.fingerprint import RowSketch
+from lacal.rows.scores import are_log_probs
+from lacal.rows.source import Source, require_labels
 from lacal.tau.grid import parse_grid
 from lacal.tau.path import TauPathAccumulator
 

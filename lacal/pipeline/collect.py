@@ -8,7 +8,7 @@ import numpy as np
 
 from lacal.batch import NO_LABEL, Batch, Ids, Labels, Logits
 from lacal.pipeline.parts_store import PartsStore
-from lacal.source import Restartable
+from lacal.rows.source import Restartable
 
 # A part closes at the first of these; the final file does not depend on where parts end.
 PART_BYTES = 64 << 20

@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from lacal.adjustment import Adjustment
 from lacal.calibration import Calibration
+from lacal.classes.groups import Groups
+from lacal.classes.prior import LabelPrior
 from lacal.errors import DataError
-from lacal.fingerprint import Overlap, RowSketch
-from lacal.groups import Groups
 from lacal.metrics import Gain, Measurement, PairedTally, paired_bootstrap
 from lacal.pipeline.agreement import Agreement
 from lacal.pipeline.candidate_rows import Settings, TunedMethod
 from lacal.pipeline.candidates import UNADJUSTED, Head, Tuned, are_raw, tuned_candidates
-from lacal.prior import LabelPrior
 from lacal.probabilities import Probabilities
-from lacal.source import Source, require_labels
+from lacal.rows.fingerprint import Overlap, RowSketch
+from lacal.rows.source import Source, require_labels
 
 EVERY_CLASS = "all"  # key of the gain over all classes, beside those of the groups
 

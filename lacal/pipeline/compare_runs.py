@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lacal.batch import NO_LABEL
-from lacal.groups import Groups
-from lacal.joining import Joined
+from lacal.classes.groups import Groups
 from lacal.metrics import ClassTally, Gain, PairedTally
 from lacal.metrics.paired import mcnemar, paired_bootstrap
+from lacal.rows.joining import Joined
 
 
 @dataclass(frozen=True, slots=True)

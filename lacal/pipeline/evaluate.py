@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from lacal.calibration import Calibration
-from lacal.decisions import Decisions
 from lacal.errors import DataError
 from lacal.metrics import ClassTally, Gain, PairedTally
 from lacal.metrics.flows import FlowTally
@@ -14,7 +13,8 @@ from lacal.metrics.measurement import Measurement
 from lacal.pipeline.keeping import Keep
 from lacal.pipeline.scoring import ERRORS_AND_MEASURES, PLAIN, Scorer
 from lacal.probabilities import Probabilities
-from lacal.source import Source, require_labels
+from lacal.rows.decisions import Decisions
+from lacal.rows.source import Source, require_labels
 from lacal.tau.path import TauPath
 
 

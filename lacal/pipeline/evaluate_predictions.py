@@ -3,12 +3,12 @@
 A file without scores is measured by its predictions alone.
 """
 
-from lacal.decisions import decisions_of
 from lacal.metrics import FlowTally, Measurement, PairedTally
 from lacal.pipeline.evaluate import Evaluation, refuse_uncounted
 from lacal.pipeline.keeping import Keep
 from lacal.pipeline.scoring import ERRORS_AND_MEASURES
-from lacal.predicted_scores import PredictionsFile
+from lacal.rows.decisions import decisions_of
+from lacal.rows.predicted_scores import PredictionsFile
 
 
 def evaluate_predictions(file: PredictionsFile, *, keep: Keep = ERRORS_AND_MEASURES) -> Evaluation:

@@ -26,8 +26,8 @@ from lacal.models.batching import padded_run
 from lacal.models.kind import require_model
 from lacal.models.model import refuse_adjusted
 from lacal.models.trial import generated_inputs
-from lacal.scores import ScoreDoor
-from lacal.source import refuse_corrected
+from lacal.rows.scores import ScoreDoor
+from lacal.rows.source import refuse_corrected
 from lacal.trained import KEY, TrainingRecord, same_model
 
 TRIAL_ROWS = 512

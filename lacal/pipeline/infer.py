@@ -10,7 +10,6 @@ import numpy as np
 from lacal.atomic import check_target
 from lacal.errors import DataError, LacalError, RunError, UsageError
 from lacal.formats.shown import place
-from lacal.ids import IdCheck
 from lacal.pipeline.collect import collect
 from lacal.pipeline.logits_file import Description, check_folder, output_kind, write_logits
 from lacal.pipeline.parts_store import (
@@ -21,7 +20,8 @@ from lacal.pipeline.parts_store import (
     parts_store,
     rows_kept,
 )
-from lacal.source import Restartable, training_of
+from lacal.rows.ids import IdCheck
+from lacal.rows.source import Restartable, training_of
 
 
 @dataclass(frozen=True, slots=True)

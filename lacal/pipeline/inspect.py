@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import NO_LABEL
+from lacal.classes.names import some_classes
+from lacal.classes.prior import LabelPrior
 from lacal.metrics import ClassTally
-from lacal.names import some_classes
-from lacal.prior import LabelPrior
 from lacal.ranks import rank_correlation
-from lacal.source import Source
+from lacal.rows.source import Source
 
 # A class order mix-up shows as a prior that runs against what the model predicts.
 CONTRARY = -0.2

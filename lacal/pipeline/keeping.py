@@ -6,12 +6,12 @@ import numpy as np
 
 from lacal.batch import Batch, Labels
 from lacal.calibration import Calibration
-from lacal.decisions import Decided, Decisions
-from lacal.fingerprint import RowSketch
-from lacal.groups import Groups
+from lacal.classes.groups import Groups
 from lacal.methods import METHODS
 from lacal.metrics import BINS
-from lacal.source import Source
+from lacal.rows.decisions import Decided, Decisions
+from lacal.rows.fingerprint import RowSketch
+from lacal.rows.source import Source
 from lacal.tau.path import TauPath, TauPathAccumulator
 
 

@@ -19,11 +19,11 @@ import numpy as np
 
 from lacal.atomic import sync_folder, writing
 from lacal.errors import UsageError
-from lacal.fields import ADJUSTED_PREFIX
 from lacal.formats.shown import place, printable
 from lacal.pipeline.logits_arrays import write_npy, write_npz
 from lacal.pipeline.parts_store import MANIFEST, Hashed, PartsStore
 from lacal.pipeline.working_folder import unwritable
+from lacal.rows.fields import ADJUSTED_PREFIX
 
 Kind = Literal["parquet", "npz", "npy", "folder"]
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.atomic import writing
+from lacal.classes.target import TargetPrior
 from lacal.pipeline.scoring import PLAIN, ScoredBatch
 from lacal.probabilities import Probabilities
-from lacal.source import Source
-from lacal.target import TargetPrior
+from lacal.rows.source import Source
 
 if TYPE_CHECKING:
     from lacal.formats.parquet_groups import RowGroups

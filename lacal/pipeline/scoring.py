@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from lacal.batch import Batch, Labels
 from lacal.calibration import Calibration
 from lacal.errors import DataError
-from lacal.fingerprint import Overlap
 from lacal.metrics import ClassTally, PairedTally
 from lacal.metrics.flows import FlowTally
 from lacal.metrics.measurement import Measurement
 from lacal.pipeline.keeping import Keep, KeptRows
 from lacal.probabilities import Probabilities
-from lacal.source import Source
+from lacal.rows.fingerprint import Overlap
+from lacal.rows.source import Source
 
 PLAIN = Probabilities()
 ERRORS_AND_MEASURES = Keep()

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from lacal.adjustment import Adjustment
 from lacal.batch import Batch, Labels, PerClass
 from lacal.errors import DataError
-from lacal.fingerprint import Overlap, RowSketch
 from lacal.fits.temperature import COLDEST, HOTTEST, InverseSearch, LogLossSums, possible
 from lacal.metrics import BINS, NORMAL_95
 from lacal.pipeline.quality import ProbabilityTally, Quality
 from lacal.probabilities import Probabilities
-from lacal.source import Source
+from lacal.rows.fingerprint import Overlap, RowSketch
+from lacal.rows.source import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from lacal.batch import Labels
 from lacal.calibration import Calibration, calibration_of
 from lacal.calibration_records import CrossFitRecord, EstimateRecord, PlateauRecord, TunedOn
+from lacal.classes.names import some_classes
+from lacal.classes.prior import LabelPrior
 from lacal.errors import DataError
-from lacal.fingerprint import RowSketch
 from lacal.methods import METHODS, ClassStatistics, Method
 from lacal.metrics import ClassTally
-from lacal.names import some_classes
-from lacal.prior import LabelPrior
-from lacal.source import Source, device_source, require_labels
+from lacal.rows.fingerprint import RowSketch
+from lacal.rows.source import Source, device_source, require_labels
 from lacal.tau.path import Plateau, TauPath, TauPathAccumulator
 from lacal.tau.resampling import Bootstrap, CrossFit, Estimate, Sample, bootstrap, cross_fit
 from lacal.tau.selection import RULES, Lattice, Rule

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from lacal.classes.groups import Groups
 from lacal.formats.shown import printable
-from lacal.groups import Groups
 from lacal.pipeline.adjust import Adjusted
 from lacal.pipeline.quality import ProbabilityTally, Quality
 from lacal.report.document import Block

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from lacal.classes.names import some_classes
 from lacal.formats.shown import printable
 from lacal.metrics import Gain, Score
-from lacal.names import some_classes
 from lacal.pipeline.candidates import UNADJUSTED
 from lacal.pipeline.compare import EVERY_CLASS, MethodComparison, MethodRow, SplitFacts
 from lacal.report.document import Block

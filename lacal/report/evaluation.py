@@ -4,14 +4,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lacal.classes.groups import Groups
+from lacal.classes.names import some_classes
+from lacal.classes.prior import LabelPrior
+from lacal.classes.target import TargetPrior
 from lacal.formats.shown import printable
-from lacal.groups import Groups
 from lacal.measure import Measure
 from lacal.measures import measures
-from lacal.names import some_classes
 from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.temperature import Temperature
-from lacal.prior import LabelPrior
 from lacal.report.document import Block
 from lacal.report.temperature import shares_of, temperature_line, temperature_warnings
 from lacal.report.text import (
@@ -23,7 +24,6 @@ from lacal.report.text import (
     with_interval,
 )
 from lacal.report.warnings import absent, of_gain, of_other_logits, of_training
-from lacal.target import TargetPrior
 
 Measures = dict[str, Measure]
 NAME_LENGTH = 40  # of a class in a table

@@ -6,13 +6,13 @@ This is the contract of `--format json`; every object carries `schema_version`.
 import math
 from typing import Any
 
-from lacal.groups import Groups
+from lacal.classes.groups import Groups
+from lacal.classes.prior import LabelPrior
 from lacal.metrics import ClassTally, Gain, Rate, Score
 from lacal.pipeline.inspect import Inspection
 from lacal.pipeline.tune_tau import Tuning
-from lacal.prior import LabelPrior
 from lacal.report.warnings import of_tuning
-from lacal.source import Source, training_of
+from lacal.rows.source import Source, training_of
 from lacal.tau.resampling import Estimate
 
 SCHEMA_VERSION = 1

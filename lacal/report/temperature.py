@@ -1,6 +1,7 @@
 """What a fitted temperature is and leaves behind, for a person, for scripts and as warnings."""
 
 from lacal.calibration import Calibration
+from lacal.classes.target import TargetPrior
 from lacal.formats.shown import printable
 from lacal.metrics import CalibrationError, Score
 from lacal.pipeline.quality import Quality
@@ -10,7 +11,6 @@ from lacal.report.measured import calibration_error_json
 from lacal.report.numbers import Json, score_json
 from lacal.report.text import table
 from lacal.report.warnings import of_other_logits
-from lacal.target import TargetPrior
 
 EQUAL = "in equal class shares"
 Both = tuple[Quality, Quality]  # at temperature 1, and at the fitted one

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.classes.groups import Groups
+from lacal.classes.prior import LabelPrior
+from lacal.classes.target import TargetPrior
 from lacal.formats.shown import printable
-from lacal.groups import Groups
 from lacal.metrics import ClassTally, Gain, Rate
 from lacal.pipeline.inspect import Inspection
 from lacal.pipeline.tune_tau import Tuning
-from lacal.prior import LabelPrior
 from lacal.report.document import Block, Table
-from lacal.source import Source, training_of
-from lacal.target import TargetPrior
+from lacal.rows.source import Source, training_of
 from lacal.tau.selection import RULES
 
 BARS = "▁▂▃▄▅▆▇█"

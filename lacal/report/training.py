@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lacal.classes.groups import Groups
+from lacal.classes.names import some_classes
 from lacal.formats.shown import printable
-from lacal.groups import Groups
 from lacal.metrics import ClassTally
-from lacal.names import some_classes
 from lacal.pipeline.tune_tau import Tuning
 from lacal.report.document import Block
 from lacal.report.numbers import SCHEMA_VERSION, Json, errors, gain_of, interval

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from lacal.calibration import Calibration
+from lacal.classes.names import some_classes
 from lacal.metrics import ClassTally, Gain
-from lacal.names import some_classes
 from lacal.pipeline.tune_tau import Tuning
 from lacal.ranks import rank_correlation
 from lacal.trained import record_of_logits, same_model

@@ -1,6 +1,6 @@
 """What tuning needs of each row, worked out by torch where the logits are: they do not leave the device.
 
-The same definitions as `lacal.tau.intervals` and `lacal.fingerprint`, in whole-array steps that never make
+The same definitions as `lacal.tau.intervals` and `lacal.rows.fingerprint`, in whole-array steps that never make
 the host wait for the device. Of a batch only its `RowsSeen` comes back, as one small copy, and the host
 looks at it when later batches are under way.
 
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from lacal.batch import NO_LABEL, DeviceBatch, Labels, PerRow
 from lacal.errors import RunError
-from lacal.fingerprint import Hashes, hashed_columns
 from lacal.methods import Family
 from lacal.models.torch.faults import last_line, out_of_memory
-from lacal.scores import SUM_TOLERANCE, ScoreDoor
-from lacal.source import DeviceSource
+from lacal.rows.fingerprint import Hashes, hashed_columns
+from lacal.rows.scores import SUM_TOLERANCE, ScoreDoor
+from lacal.rows.source import DeviceSource
 from lacal.tau.torch_rows import Tensor, first_best, hashes_of, linear, power
 
 # Elements of one tile: about ten arrays of them, of 8 bytes each, are alive at once.
@@ -38,7 +38,7 @@ class RowsSeen:
     """All that tuning keeps of a batch of n rows, m of them labelled.
 
     Attributes:
-        hashes: (n,) as `lacal.fingerprint.row_hashes`.
+        hashes: (n,) as `lacal.rows.fingerprint.row_hashes`.
         labels: (m,) in 0..k-1.
         low: (m,) as `lacal.tau.intervals.intervals`.
         high: (m,) likewise; low > high where no tau is right.

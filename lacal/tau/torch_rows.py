@@ -1,4 +1,4 @@
-"""`lacal.tau.intervals` and `lacal.fingerprint` for torch tensors, wherever they are.
+"""`lacal.tau.intervals` and `lacal.rows.fingerprint` for torch tensors, wherever they are.
 
 All in whole-array steps that never make the host wait for the device.
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lacal.fingerprint import ODD
+from lacal.rows.fingerprint import ODD
 
 Tensor = Any  # torch.Tensor
 
@@ -77,12 +77,12 @@ def first_best(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def hashes_of(logits: Tensor, columns: Tensor, multipliers: Tensor) -> Tensor:
-    """`lacal.fingerprint.row_hashes`, (n,) as int64 of the same bits.
+    """`lacal.rows.fingerprint.row_hashes`, (n,) as int64 of the same bits.
 
     Args:
         logits: (n, k).
         columns: (c,) and
-        multipliers: (c,) as int64 of the same bits: see `lacal.fingerprint.hashed_columns`.
+        multipliers: (c,) as int64 of the same bits: see `lacal.rows.fingerprint.hashed_columns`.
     """
     values = logits.index_select(1, columns).float() + 0.0
     bits = values.view(torch.int32).long() & 0xFFFFFFFF

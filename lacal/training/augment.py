@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import UsageError
-from lacal.names import near_miss, shown
 
 Tensor = Any  # torch.Tensor
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import Labels
-from lacal.class_counts import Counts, checked_counts
+from lacal.classes.class_counts import Counts, checked_counts
+from lacal.classes.names import agree, check_distinct, near_miss, shown, some_classes
 from lacal.errors import DataError
 from lacal.formats import Table
 from lacal.formats.parts import natural_key
 from lacal.formats.shown import place
-from lacal.labels import LabelReader
-from lacal.names import agree, check_distinct, near_miss, shown, some_classes
+from lacal.rows.labels import LabelReader
 
 
 @dataclass(frozen=True, slots=True)

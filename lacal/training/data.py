@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import Labels
-from lacal.counts import read_counts
+from lacal.classes.counts import read_counts
+from lacal.classes.names import shown
 from lacal.errors import UsageError
 from lacal.formats.shown import place
 from lacal.inputs import InputOptions
 from lacal.inputs.preprocessing import Preprocessing
-from lacal.names import shown
 from lacal.training.classes import Classes, check_counts, class_counts_of, settle_classes
 from lacal.training.cutting import Cuts, cut
 from lacal.training.examples import Examples

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lacal.classes.names import shown
 from lacal.errors import DataError, UsageError
-from lacal.fields import ID_NAMES, LABEL_NAMES, field_named
 from lacal.formats import Field, Table, open_table
 from lacal.formats.shown import listed, place
 from lacal.inputs import InputOptions, Inputs, open_inputs
@@ -20,7 +20,7 @@ from lacal.inputs.ports import chosen_fields
 from lacal.inputs.preprocessing import Preprocessing
 from lacal.inputs.settling import stored_dtype
 from lacal.models.model import Port
-from lacal.names import shown
+from lacal.rows.fields import ID_NAMES, LABEL_NAMES, field_named
 from lacal.training.classes import RawLabels
 
 INPUT = "input"  # the name that the only input of a network in training has

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from lacal import __version__
 from lacal.batch import Batch, Logits
 from lacal.errors import RunError
-from lacal.logits_source import SourceOptions, open_source
 from lacal.models.batching import automatic_rows
 from lacal.pipeline.infer import infer
-from lacal.scores import ScoreDoor
+from lacal.rows.logits_source import SourceOptions, open_source
+from lacal.rows.scores import ScoreDoor
 from lacal.trained import KEY, TrainingRecord
 from lacal.training.data import Examples, TrainingData
 from lacal.training.deliver_models import Delivered, deliver_models

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import UsageError
 from lacal.named_options import Value, settled_options
-from lacal.names import near_miss, shown
 from lacal.training.head_table import HEADS
 
 TINY = 1e-12  # beside norms, so that zeros have no direction rather than a broken one

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import Labels
+from lacal.classes.names import shown, some_classes
 from lacal.errors import UsageError
-from lacal.names import shown, some_classes
 from lacal.training.splits import Rows, shuffled_by_class
 
 Profile = Literal["exp", "step"]

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import UsageError
-from lacal.names import near_miss, shown
 
 WIDEST = 65536
 AUTO = "auto"

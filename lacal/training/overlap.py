@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import Labels
+from lacal.classes.names import some_classes
 from lacal.errors import DataError
-from lacal.ids import IdCheck
-from lacal.names import some_classes
+from lacal.rows.ids import IdCheck
 from lacal.training.classes import Classes
 from lacal.training.examples import Examples
 

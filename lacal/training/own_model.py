@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import Interruption, UsageError
 from lacal.formats.shown import printable, reason
 from lacal.models.trial import OF_LARGEST, OF_RANGE
-from lacal.names import near_miss, shown
 
 EXPECTED = "expected PACKAGE.MODULE:FACTORY, such as my_nets:build"
 PROMISE = "the factory takes the shape of one example and returns a torch.nn.Module"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import Ids
+from lacal.classes.names import shown
 from lacal.errors import DataError, RunError
-from lacal.names import shown
 from lacal.training.files import SplitFile
 from lacal.training.splits import Rows
 

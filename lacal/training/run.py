@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from lacal import __version__
-from lacal.logits_source import SourceOptions, open_source
+from lacal.classes.prior import LabelPrior
 from lacal.loss_table import Carries, carried_by_loss
 from lacal.methods import METHODS, ClassStatistics
 from lacal.pipeline.evaluate import Evaluation, evaluate
 from lacal.pipeline.tune_tau import Search, Tuning, tune_tau
-from lacal.prior import LabelPrior
+from lacal.rows.logits_source import SourceOptions, open_source
 from lacal.tau.grid import parse_grid
 from lacal.trained import TrainingRecord
 from lacal.training.data import DataOptions, TrainingData, open_training_data

@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable
 from itertools import pairwise
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import UsageError
-from lacal.names import near_miss, shown
 from lacal.training.options import TrainOptions
 
 # Share of the peak rate, of the epoch's number from 0, the first epoch after warm-up, and all epochs.

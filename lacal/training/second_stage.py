@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import RunError, UsageError
 from lacal.loss_table import Value
 from lacal.named_options import settled_options
-from lacal.names import near_miss, shown
 from lacal.training.aligned_heads import (
     DisAlignHead,
     LearnedScaleHead,

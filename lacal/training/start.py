@@ -8,10 +8,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from lacal.classes.names import shown
 from lacal.errors import DataError, LacalError, UsageError
 from lacal.formats.shown import place, printable, reason
 from lacal.formats.text import read_text, strict_json
-from lacal.names import shown
 from lacal.training.data import Normalisation
 from lacal.training.finish import weights_sha256
 from lacal.training.networks import Network, make_network

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lacal.counts import read_counts
+from lacal.classes.counts import read_counts
 from lacal.errors import DataError
 from lacal.formats.shown import place
 from lacal.loss_table import Value

@@ -15,8 +15,8 @@ pytest.importorskip("safetensors")
 
 from safetensors.torch import load, save
 
+from lacal.classes.prior import LabelPrior
 from lacal.methods import METHODS, ClassStatistics
-from lacal.prior import LabelPrior
 from lacal.training.aligned_heads import (
     DisAlignHead,
     LearnedScaleHead,

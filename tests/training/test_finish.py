@@ -18,8 +18,8 @@ pytest.importorskip("onnxruntime")
 from torch import nn
 
 from lacal.errors import RunError
-from lacal.logits_source import SourceOptions, open_source
-from lacal.source import training_of
+from lacal.rows.logits_source import SourceOptions, open_source
+from lacal.rows.source import training_of
 from lacal.trained import KEY
 from lacal.training import finish as module
 from lacal.training.data import Examples, Normalisation, TrainingData

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lacal.class_counts import Counts
-from lacal.counts import read_counts
+from lacal.classes.class_counts import Counts
+from lacal.classes.counts import read_counts
 from lacal.errors import LacalError, RunError, UsageError
 from lacal.training.pointer import Kept, Pointer, write_pointer
 from lacal.training.progress import Epoch

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.adjustment import Adjustment
+from lacal.classes.names import shown
 from lacal.errors import DataError
 from lacal.formats.shown import place
 from lacal.models.onnx.file import all_nodes, onnx_library
 from lacal.models.onnx.graph import FLOATS, Graph
 from lacal.models.onnx.head import is_wide, linear_layer
 from lacal.models.onnx.site import Site
-from lacal.names import shown
 
 LEAST_OPSET = 7  # before it, Add did not broadcast as NumPy does
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.classes.names import shown
 from lacal.errors import DataError
 from lacal.formats.shown import place
 from lacal.models.onnx.graph import FLOATS, Graph
 from lacal.models.onnx.node import array_of, attribute, input_of, is_operator, is_standard
-from lacal.names import shown
 
 STEPS_LIMIT = 32  # nodes between a stored tensor and its use; a cycle would have no end
 DEPTH_LIMIT = 3

@@ -7,10 +7,10 @@ there is to tell one fault from another. The texts name files of the machine it 
 import re
 from pathlib import Path
 
+from lacal.classes.names import shown
 from lacal.errors import DataError, LacalError, RunError
 from lacal.formats.shown import REASON_LIMIT, place, printable
 from lacal.models.model import OutOfMemory
-from lacal.names import shown
 
 MEMORY = re.compile(
     r"failed to allocate memory|out of memory|bad.?alloc|alloc_failed|memoryallocation"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.adjustment import Adjustment
+from lacal.classes.names import shown
 from lacal.errors import DataError, UsageError
 from lacal.formats.shown import place
 from lacal.models.onnx.constants import Stored, stored
@@ -19,7 +20,6 @@ from lacal.models.onnx.head import Layer, is_wide, linear_layer
 from lacal.models.onnx.node import attribute, described, input_of, is_operator, is_standard
 from lacal.models.onnx.products import vector
 from lacal.models.onnx.site import Site
-from lacal.names import shown
 
 LEAVE_OUT = "leave --fold out to append the adjustment instead"
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from lacal.classes.names import shown
 from lacal.errors import DataError
 from lacal.models.onnx.node import array_of, attribute, input_of, is_operator, is_standard, taken_by
-from lacal.names import shown
 
 FLOATS = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}  # TensorProto.DataType
 RESHAPING = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import DataError, UsageError
 from lacal.formats.shown import listed, place
 from lacal.models.model import ModelHead
@@ -19,7 +20,6 @@ from lacal.models.onnx.file import load_onnx
 from lacal.models.onnx.graph import FLOATS, Graph
 from lacal.models.onnx.node import STANDARD, attribute, described, input_of, is_operator, titled
 from lacal.models.onnx.products import LINEAR, Product, vector
-from lacal.names import near_miss, shown
 
 ADDS = {"Add", "QLinearAdd"}
 POOLS = {"GlobalAveragePool", "ReduceMean"}

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.classes.names import shown
 from lacal.formats.shown import printable
-from lacal.names import shown
 
 STANDARD = {"", "ai.onnx"}
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import DataError, UsageError
 from lacal.formats.shown import place, printable
 from lacal.models.model import Port
 from lacal.models.onnx.graph import Graph
-from lacal.names import near_miss, shown
 
 NAME_LIMIT = 200  # characters: a name that is to be typed again is shown whole
 LISTED = 8  # outputs named in a message

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.classes.names import shown
 from lacal.errors import DataError
 from lacal.formats.shown import place
 from lacal.models.model import Model, ModelKind, ModelOptions, Port, RunsOn
@@ -25,7 +26,6 @@ from lacal.models.onnx.ports import (
     fixed_batch,
     input_ports,
 )
-from lacal.names import shown
 from lacal.trained import TrainingRecord, record_from_text
 
 CALIBRATION_KEY = "lacal.calibration"

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lacal.classes.names import shown
 from lacal.errors import DataError, UsageError
 from lacal.formats.shown import listed, place
 from lacal.models.onnx.file import onnx_library
 from lacal.models.onnx.graph import FLOATS, Graph
-from lacal.names import shown
 
 HALVES = ("float16", "bfloat16")
 

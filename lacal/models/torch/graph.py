@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from lacal.classes.names import shown
 from lacal.errors import DataError, LacalError, UsageError
 from lacal.formats.shown import listed, place, printable
 from lacal.models.kind import require_model
@@ -19,7 +20,6 @@ from lacal.models.torch.archive import traced_device
 from lacal.models.torch.faults import last_line
 from lacal.models.torch.load import load_program, load_script, torch_module
 from lacal.models.torch.outputs import ONLY, chosen_output, named_tensors
-from lacal.names import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lacal.classes.names import near_miss, shown
 from lacal.errors import DataError, UsageError
 from lacal.formats.shown import listed, place, printable
-from lacal.names import near_miss, shown
 
 ONLY = "output"  # how the one tensor of a model with a single output is called
 

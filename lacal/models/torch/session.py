@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.classes.names import shown
 from lacal.errors import DataError, LacalError
 from lacal.formats.shown import place
 from lacal.models.kind import require_model
@@ -31,7 +32,6 @@ from lacal.models.torch.outputs import (
     named_tensors,
     refuse_script_probabilities,
 )
-from lacal.names import shown
 from lacal.trained import TrainingRecord
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.groups import Groups
+from lacal.classes.groups import Groups
 from lacal.report.charts.data import GroupCurve, PerTau
 from lacal.report.charts.style import group_colours
 from lacal.tau.path import TauPath

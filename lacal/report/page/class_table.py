@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import PerClass
-from lacal.groups import Groups
+from lacal.classes.groups import Groups
 from lacal.metrics import ClassTally, PairedTally
 
 # Rows that stand in the page itself, for paper and for browsers without scripts; the script shows as many at first.

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from lacal.classes.groups import Groups
+from lacal.classes.target import TargetPrior
 from lacal.formats.shown import printable
-from lacal.groups import Groups
 from lacal.metrics import ClassTally, Rate
 from lacal.report.charts import figures
 from lacal.report.charts.data import SIDES, ErrorRow, Errors
@@ -11,7 +12,6 @@ from lacal.report.charts.marks import percent
 from lacal.report.charts.style import group_colours
 from lacal.report.document import Table
 from lacal.report.page.content import Chart, Section
-from lacal.target import TargetPrior
 
 NAME = 40  # letters of a name in words
 CAPTION = (

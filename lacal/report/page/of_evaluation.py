@@ -3,8 +3,8 @@
 import numpy as np
 
 from lacal.calibration import Calibration
+from lacal.classes.groups import Groups
 from lacal.formats.shown import printable
-from lacal.groups import Groups
 from lacal.methods import METHODS
 from lacal.metrics import ClassTally, Rate
 from lacal.pipeline.evaluate import Evaluation

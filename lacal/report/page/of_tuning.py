@@ -1,7 +1,7 @@
 """The page of `lacal tune-tau`."""
 
+from lacal.classes.groups import Groups
 from lacal.formats.shown import printable
-from lacal.groups import Groups
 from lacal.methods import METHODS
 from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.tune_tau import Tuning

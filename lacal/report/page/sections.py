@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal import __version__
+from lacal.classes.groups import Groups
 from lacal.formats.shown import printable
-from lacal.groups import Groups
 from lacal.metrics import CalibrationError, ClassTally, PairedTally
 from lacal.metrics.flows import FlowTally
 from lacal.metrics.measurement import Measurement

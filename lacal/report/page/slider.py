@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.groups import Groups
+from lacal.classes.groups import Groups
 from lacal.metrics import ClassTally, Gain, PairedTally, Rate
 from lacal.report.page.ticks import marks_of, tick_of
 from lacal.tau.path import TauPath

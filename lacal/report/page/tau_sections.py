@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.classes.groups import Groups
 from lacal.formats.shown import printable
-from lacal.groups import Groups
 from lacal.report.charts import figures
 from lacal.report.charts.data import GroupCurves, Pick, TauCurve
 from lacal.report.charts.steps import group_curves, steps_of

@@ -7,9 +7,9 @@
 - ids: the field asked for; else `id` or `ids`; else none.
 """
 
+from lacal.classes.names import class_numbers, shown
 from lacal.errors import DataError
 from lacal.formats import Field, Table
-from lacal.names import class_numbers, shown
 
 LOGITS_NAMES = ("logits",)
 LABEL_NAMES = ("label", "labels")

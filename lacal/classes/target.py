@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from lacal.batch import PerClass
-from lacal.counts import read_counts
+from lacal.classes.counts import read_counts
+from lacal.classes.prior import LabelPrior
 from lacal.errors import UsageError
-from lacal.prior import LabelPrior
 
 UNIFORM = "uniform"
 TRAIN = "train"

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import NO_LABEL, Ids, Labels
-from lacal.decisions import Decisions
+from lacal.classes.names import agree, shown
 from lacal.errors import DataError
 from lacal.formats.shown import printable
-from lacal.names import agree, shown
+from lacal.rows.decisions import Decisions
 
 
 @dataclass(frozen=True, slots=True)

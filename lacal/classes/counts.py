@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.class_counts import Counts, checked_counts, in_class_order
-from lacal.counts_text import (
+from lacal.classes.class_counts import Counts, checked_counts, in_class_order
+from lacal.classes.counts_text import (
     COUNT_FIELDS,
     KEY_FIELDS,
     MOST_CLASSES,
@@ -22,9 +22,9 @@ from lacal.counts_text import (
     json_counts,
     list_file_counts,
 )
+from lacal.classes.names import shown
 from lacal.errors import DataError
 from lacal.formats import Table, open_table
-from lacal.names import shown
 
 LABEL_FIELDS = ("train_labels", "labels_train")
 ALL_LABEL_FIELDS = (*LABEL_FIELDS, "labels", "label")

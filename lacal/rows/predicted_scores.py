@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import BATCH_ELEMENTS, Labels, PerClass, PerRow
+from lacal.classes.prior import LabelPrior
 from lacal.errors import DataError
 from lacal.formats import Table
 from lacal.formats.table import Scored
 from lacal.formats.text import strict_json
-from lacal.labels import LabelReader
-from lacal.logits_source import SourceOptions
-from lacal.predicted import ROWS, PredictedRows, open_predicted
-from lacal.prior import LabelPrior
 from lacal.probabilities import Probabilities
-from lacal.scores import SUM_TOLERANCE
-from lacal.weights import WeightField
+from lacal.rows.labels import LabelReader
+from lacal.rows.logits_source import SourceOptions
+from lacal.rows.predicted import ROWS, PredictedRows, open_predicted
+from lacal.rows.scores import SUM_TOLERANCE
+from lacal.rows.weights import WeightField
 
 CONFIDENCE = "confidence"
 UNADJUSTED = "unadjusted_prediction"

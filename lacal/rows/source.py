@@ -1,6 +1,6 @@
 """A source: something that yields the same Batches of logits, labels and ids again and again.
 
-`lacal.logits_source` makes one of a file, `lacal.model_source` one of a model and its inputs.
+`lacal.rows.logits_source` makes one of a file, `lacal.model_source` one of a model and its inputs.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lacal.batch import Batch, DeviceBatch, Logits
 from lacal.errors import DataError, UsageError
-from lacal.scores import ScoreDoor
+from lacal.rows.scores import ScoreDoor
 from lacal.trained import TrainingRecord, record_of_logits
 
 

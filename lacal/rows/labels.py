@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import NO_LABEL, Labels
+from lacal.classes.names import near_miss, shown
 from lacal.errors import DataError
 from lacal.formats import Table
-from lacal.names import near_miss, shown
 
 LABEL_FIELDS = ("label", "labels")
 

@@ -1,7 +1,7 @@
 """The door: from the named fields of a file to checked Batches of logits, labels and ids.
 
-Which field plays which part is decided in `lacal.fields`. Nothing is guessed from the values: numbers are logits unless the user says otherwise, and numbers that look like probabilities
-stop the run (`lacal.scores`).
+Which field plays which part is decided in `lacal.rows.fields`. Nothing is guessed from the values: numbers are logits unless the user says otherwise, and numbers that look like probabilities
+stop the run (`lacal.rows.scores`).
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import BATCH_ELEMENTS, NO_LABEL, Batch, Ids, Labels, PerRow
+from lacal.classes.names import check_distinct
 from lacal.errors import DataError
-from lacal.fields import (
+from lacal.formats import Field, Noted, Table, open_table
+from lacal.formats.text import strict_json
+from lacal.rows.fields import (
     ID_NAMES,
     LABEL_NAMES,
     check_id_field,
@@ -24,13 +27,10 @@ from lacal.fields import (
     refuse_adjusted,
     width,
 )
-from lacal.formats import Field, Noted, Table, open_table
-from lacal.formats.text import strict_json
-from lacal.ids import IdCheck
-from lacal.labels import LabelReader
-from lacal.names import check_distinct
-from lacal.scores import ScoreDoor
-from lacal.weights import WeightField
+from lacal.rows.ids import IdCheck
+from lacal.rows.labels import LabelReader
+from lacal.rows.scores import ScoreDoor
+from lacal.rows.weights import WeightField
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Decisions row by row: what a model predicted, beside the labels; `lacal.joining` holds two of them side by side."""
+"""Decisions row by row: what a model predicted, beside the labels; `lacal.rows.joining` holds two of them side by side."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,13 +7,13 @@ import numpy as np
 
 from lacal.batch import NO_LABEL, Ids, Labels
 from lacal.errors import DataError
-from lacal.fields import ID_NAMES, check_id_field, field_named
 from lacal.formats import Table, open_table
 from lacal.formats.fields import gathered
 from lacal.formats.shown import place
-from lacal.logits_source import SourceOptions, open_source
-from lacal.predicted import is_predictions, open_predicted
-from lacal.source import Source, require_labels
+from lacal.rows.fields import ID_NAMES, check_id_field, field_named
+from lacal.rows.logits_source import SourceOptions, open_source
+from lacal.rows.predicted import is_predictions, open_predicted
+from lacal.rows.source import Source, require_labels
 
 
 @dataclass(frozen=True, slots=True)

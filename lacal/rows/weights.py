@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import PerRow
+from lacal.classes.names import shown
 from lacal.errors import DataError
-from lacal.fields import field_named
 from lacal.formats import Table
 from lacal.formats.fields import refuse_unusable
-from lacal.names import shown
+from lacal.rows.fields import field_named
 
 LEAST = 1e-100  # the square of a weight, summed over rows, must neither vanish nor overflow
 

@@ -7,9 +7,9 @@ import csv
 import io
 from pathlib import Path
 
+from lacal.classes.names import class_numbers, near_miss, shown, some_classes
 from lacal.errors import DataError
 from lacal.formats.text import read_text, strict_json
-from lacal.names import class_numbers, near_miss, shown, some_classes
 
 CLASS_FIELDS = ("class", "class_name", "label", "name")
 GROUP_FIELDS = ("group", "groups")

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.class_counts import Counts, in_class_order
+from lacal.classes.class_counts import Counts, in_class_order
+from lacal.classes.names import shown
 from lacal.errors import DataError
 from lacal.formats.text import read_text, strict_json
-from lacal.names import shown
 
 COUNT_FIELDS = ("class_counts", "train_counts", "counts", "count")
 KEY_FIELDS = ("class", "class_name", "class_names", "label", "name")

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import PerClass
+from lacal.classes.groups import GroupRule, Groups
+from lacal.classes.names import some_classes
 from lacal.errors import DataError, UsageError
-from lacal.groups import GroupRule, Groups
-from lacal.names import some_classes
 
 
 @dataclass(frozen=True, slots=True)

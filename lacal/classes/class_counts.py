@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import PerClass
+from lacal.classes.names import agree, check_distinct, class_numbers, shown
+from lacal.classes.prior import LabelPrior, ZeroCount
 from lacal.errors import DataError
-from lacal.names import agree, check_distinct, class_numbers, shown
-from lacal.prior import LabelPrior, ZeroCount
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """`Groups`: which classes are looked at together, and the rules that say so.
 
 By thresholds of the training counts (many, medium, few), by quantiles of them, or as a file lists the
-classes (`lacal.group_file`). The papers draw the thresholds differently (n >= 100 or > 100, n <= 20 or
+classes (`lacal.classes.group_file`). The papers draw the thresholds differently (n >= 100 or > 100, n <= 20 or
 < 20); lacal follows Kang et al. 2020, Hong et al. 2021 and Ren et al. 2020, and prints the rule beside
 the numbers.
 """
@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.classes.group_file import MOST_GROUPS, group_of_each, read_groups
 from lacal.errors import UsageError
-from lacal.group_file import MOST_GROUPS, group_of_each, read_groups
 
 MANY_ABOVE = 100
 FEW_BELOW = 20

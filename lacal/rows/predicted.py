@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from lacal.batch import NO_LABEL, Labels
 from lacal.errors import DataError
-from lacal.fields import LABEL_NAMES, field_named
 from lacal.formats import Table
 from lacal.formats.fields import refuse_unusable
 from lacal.formats.shown import place
-from lacal.labels import LabelReader
+from lacal.rows.fields import LABEL_NAMES, field_named
+from lacal.rows.labels import LabelReader
 
 PREDICTION_FIELDS = ("prediction", "predictions")
 ROWS = 1 << 16
