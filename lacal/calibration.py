@@ -12,7 +12,7 @@ from lacal import __version__
 from lacal.adjustment import Adjustment
 from lacal.batch import PerClass
 from lacal.calibration_records import FittedOn, TunedOn, Vector
-from lacal.classes.names import agree
+from lacal.classes.names import agree, other_classes
 from lacal.classes.prior import LabelPrior, ZeroCount
 from lacal.errors import CalibrationError
 from lacal.methods import METHODS, ClassStatistics
@@ -103,8 +103,8 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         """Refuse logits of other classes than these, in number, name or order."""
         if classes != len(self.class_counts):
             raise CalibrationError(
-                f"{place}: has {classes} classes, the calibration has {len(self.class_counts)}; they must "
-                "be of the same model"
+                f"{place}: has {classes} classes, the calibration has {len(self.class_counts)}; "
+                + other_classes(self.prior.class_names, class_names)
             )
         agree(self.prior.class_names, "the calibration", class_names, place)
 

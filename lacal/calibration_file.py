@@ -70,7 +70,8 @@ def _check_kind(text: str, path: Path) -> None:
         raw = strict_json(text)
     except ValueError as error:
         raise CalibrationError(
-            f"{path}: is not JSON that can be read ({str(error)[:80]})"
+            f"{path}: is no calibration file: {_why_no_json(text, error)}; expected one that lacal tune-tau wrote "
+            "(training counts go to --counts)"
         ) from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise CalibrationError(f"{path}: is not a calibration file written by lacal tune-tau")
@@ -80,6 +81,13 @@ def _check_kind(text: str, path: Path) -> None:
             f"{path}: was written by lacal {shown(str(raw.get('lacal')))} in format version {version}; "
             f"this is lacal {__version__}, which reads up to {VERSION}; update lacal"
         )
+
+
+def _why_no_json(text: str, error: ValueError) -> str:
+    """What is wrong with the text: a table, or JSON that breaks off somewhere."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return "it holds no JSON"
+    return f"it is not JSON that can be read ({str(error)[:80]})"
 
 
 def _check(calibration: Calibration, path: Path) -> None:

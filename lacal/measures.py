@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 NO_ROWS = "no labelled row"
 NO_TARGET = "no target prior is given; say --target-prior"
-NO_PROBABILITIES = "the probabilities of the classes are not known"
-NO_CONFIDENCE = "the probability of the prediction is not known"
-NOT_ADJUSTED = "nothing was adjusted"
+NO_PROBABILITIES = (
+    "the probabilities of the classes are not known; write them with lacal adjust --write-scores probs, or evaluate "
+    "the logits"
+)
+NO_CONFIDENCE = (
+    "the probability of the prediction is not known; lacal adjust writes it as confidence"
+)
+NOT_ADJUSTED = "nothing was adjusted; give --calibration with the logits, or predictions with unadjusted_prediction"
 
 
 def measures(

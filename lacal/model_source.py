@@ -20,7 +20,7 @@ from lacal.models.batching import Batching, automatic_rows
 from lacal.models.model import DeviceModel, Model, OutOfMemory
 from lacal.models.trial import Trial, tried
 from lacal.rows.ids import IdCheck
-from lacal.rows.labels import LabelReader
+from lacal.rows.labels import Ignored, LabelReader
 from lacal.rows.scores import ScoreDoor
 from lacal.trained import KEY, TrainingRecord
 
@@ -208,7 +208,7 @@ def open_model_source(
     label_key: str | None = None,
     class_names: tuple[str, ...] | None = None,
     scores: str | None = None,
-    ignore_label: int | None = None,
+    ignore_label: Ignored = None,
     batch_size: int | None = None,
     shift_blind: bool = True,
     allow_nondeterministic: bool = False,

@@ -13,6 +13,7 @@ from lacal.gates.gates import Gates, limits_of
 from lacal.gates.verdict import Verdict
 from lacal.measure import Measure
 from lacal.metrics import ClassTally
+from lacal.probabilities import Probabilities
 from lacal.rows.decisions import Decisions
 
 K = 4
@@ -59,7 +60,8 @@ def content(decisions: Decisions) -> dict[str, Any]:
     }  # fmt: skip
     classes = [
         {"class": j, "name": name, "error": numbers[f"class.{name}.error"].value, "interval": None,
-         "standard_error": None, "n": SUPPORT[j]}
+         "standard_error": None, "n": SUPPORT[j],
+         "group": next(group for group, mask in GROUPS.masks.items() if mask[j])}
         for j, name in enumerate(NAMES)
     ]  # fmt: skip
     return {
@@ -68,6 +70,7 @@ def content(decisions: Decisions) -> dict[str, Any]:
         "groups": {name: {"rule": rule} for name, rule in GROUPS.rule.items()},
         "target_prior": {"name": "uniform", "shares": [0.25] * K},
         "calibration": {"scheme": "15 equal-width bins"},
+        "probabilities": {"temperature": 1.0, "class_shares": None},
     }  # fmt: skip
 
 
@@ -82,6 +85,7 @@ def candidate(decisions: Decisions, **other: Any) -> Candidate:
     given: dict[str, Any] = {
         "class_names": NAMES, "groups": GROUPS, "decisions": decisions,
         "target": TargetPrior("uniform", np.full(K, 0.25)), "scheme": "15 equal-width bins",
+        "probabilities": Probabilities(),
     }  # fmt: skip
     return Candidate(measured(decisions), support, **(given | other))
 

@@ -20,10 +20,10 @@ VERDICTS = (
     Verdict(
         'class."a|b, <i>:\n`c`".error > 0.6',
         False,
-        "class.a|b, <i>:\\n`c`.error 62.73 %, 95 % interval 57.10 to 68.02 %, n 120",
+        'class."a|b, <i>:\\n`c`".error 62.73 %, 95 % interval 57.10 to 68.02 %, n 120',
         "62.73 % is above 60.00 %",
     ),
-    Verdict("few.error > 50%", False, "few.error n/a (no labelled row)",
+    Verdict("few.error > 50%", False, "few.error n/a",
             "cannot be judged, so it fails: 'few.error' is undefined (no labelled row)"),
 )  # fmt: skip
 

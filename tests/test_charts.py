@@ -1,5 +1,6 @@
 """Charts: what is drawn is what was found, safe inside a page, the same bytes every time."""
 
+import functools
 import re
 import subprocess
 import sys
@@ -123,7 +124,7 @@ FLOWS = Flows(
     np.array([[1, 2, 3], [1, 0, 1], [0, 0, 1]]),
     500,
 )
-CHANGES = ClassChanges((ClassChange("cat", 9, 0.1, 0.6),), (ClassChange("dog", 8, 0.9, 0.4),))
+CHANGES = ClassChanges((ClassChange("cat", 9, 0.6, 0.1),), (ClassChange("dog", 8, 0.4, 0.9),))
 FALLING = np.linspace(0.9, 0.2, 30)
 EPOCHS = Epochs(2 * FALLING, FALLING + 0.5, FALLING, FALLING, 20, 20)
 ERRORS = Errors((
@@ -349,6 +350,23 @@ def test_methods_show_the_reference_without_a_gain_and_losses_in_another_colour(
     assert {"20.0 %", "30.0 %", "40.0 %"} <= set(texts(EVERY["methods"]))
     assert "var(--after)" in markup
     assert "var(--accent)" in markup
+
+
+def test_classes_that_changed_show_errors_and_their_fall() -> None:
+    words = texts(EVERY["class_changes"])
+    assert "error, %: unadjusted → adjusted" in words
+    assert [one for one in words if one.endswith(".0")] == ["+50.0", "\N{MINUS SIGN}50.0"]
+    markup = inline(chart(EVERY["class_changes"])).markup
+    assert markup.index("var(--after)") < markup.index("var(--accent)")
+
+
+def test_long_names_of_two_sides_have_a_line_of_their_own() -> None:
+    rows = (ErrorRow("balanced error", "", (0.3, 0.2, 0.4), (0.4, 0.3, 0.5)),)
+    short, long = (
+        inline(chart(functools.partial(figures.errors, Errors(rows, sides)))).height
+        for sides in (("a.npz", "b.npz"), ("a" * 20, "b" * 20))
+    )
+    assert long > short
 
 
 def test_absent_classes_are_not_drawn() -> None:

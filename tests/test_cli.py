@@ -120,7 +120,19 @@ def test_bad_usage(
 def test_debug_shows_the_trace(folder: Path) -> None:
     done = fresh(folder, "--debug", "inspect", "none.npz")
     assert "Traceback" in done.stderr
-    assert done.returncode != 0
+    assert done.returncode == 2  # not Python's own 1, which says that a gate failed
+
+
+def test_a_fault_of_its_own_is_no_failed_gate(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise KeyError("balanced_error")
+
+    monkeypatch.setattr("lacal.pipeline.inspect", broken)
+    sentence = refusal(capfd, "inspect", folder / "val.npz", code=3)
+    assert "a fault of its own (KeyError: 'balanced_error', test_cli.py line" in sentence
+    assert "--debug" in sentence
 
 
 # Where option values come from

@@ -213,11 +213,64 @@ def test_rows_that_chose_the_settings_are_not_scored(
 ) -> None:
     line = ("compare", folder / "val.npz", folder / "val.npz", "--counts", folder / "counts.csv")
     message = refusal(capfd, *line, *QUICK)
-    assert "about 100% of the rows of" in message
+    assert f"all rows of {folder / 'val.npz'} are among these" in message
     assert "--allow-tuned-rows" in message
     found = json_of(capfd, *line, *QUICK, "--allow-tuned-rows")
     assert found["tuned_share"] == 1
-    assert "so these errors flatter" in found["warnings"][0]
+    assert "so these errors are lower than those of new rows" in found["warnings"][0]
+
+
+def of_two_models(folder: Path, **more: Any) -> tuple[str, Path, Path]:
+    """The test split, and another model's logits of its rows."""
+    old, new = folder / "old.npz", folder / "new.npz"
+    labels = np.random.default_rng(3).integers(0, 5, 60)
+    for path, seed in ((old, 1), (new, 2)):
+        np.savez(path, **{"logits": world(seed=seed).logits, "labels": labels, **more})
+    return "compare", old, new
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"ids": [f"img_{at}" for at in range(60)]}, "holds all labelled rows of that file, by id"),
+        ({}, "has the labels of that file row by row"),
+        ({"ids": np.arange(60)}, "has the labels of that file row by row"),
+    ],
+)
+def test_the_rows_of_one_split_under_two_models_are_no_two_splits(
+    folder: Path, capfd: pytest.CaptureFixture[str], more: dict[str, Any], told: str
+) -> None:
+    line = of_two_models(folder, **more)
+    counts = ("--counts", folder / "counts.csv")
+    message = refusal(capfd, *line, *counts, *QUICK)
+    assert told in message
+    assert "to compare two runs say --runs" in message
+    assert json_of(capfd, *line, *counts, "--runs")["rows"] == 60
+    found = json_of(capfd, *line, *counts, *QUICK, "--allow-tuned-rows")
+    assert found["tuned_share"] == 0
+    assert any(f"{line[2]} " in one or f"{line[2]} too" in one for one in found["warnings"])
+
+
+def test_splits_whose_labels_stand_in_turn_are_compared_with_a_word(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, seed in (("val", 0), ("test", 1)):
+        split = world(seed=seed)
+        np.savez(folder / f"{name}.npz", logits=split.logits, labels=split.labels)
+    warnings = compare(capfd, folder)["warnings"]
+    assert any("has the labels of" in one and "say --runs" in one for one in warnings)
+
+
+def test_one_repeated_row_does_not_hide_that_the_others_are_the_same(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    line = of_two_models(folder, ids=[f"img_{at}" for at in range(60)])
+    with np.load(line[1]) as old, np.load(line[2]) as new:
+        logits = new["logits"].copy()
+        logits[0] = old["logits"][0]
+        np.savez(line[2], logits=logits, labels=new["labels"], ids=new["ids"])
+    message = refusal(capfd, *line, "--counts", folder / "counts.csv", *QUICK)
+    assert "two models' logits of the same rows" in message
 
 
 def test_a_class_without_validation_rows_stays_as_temperature_has_it(
@@ -229,7 +282,10 @@ def test_a_class_without_validation_rows_stays_as_temperature_has_it(
     path = folder / "kept.json"
     found = compare(capfd, folder, "--keep", "vector-scaling", "-o", path)
     assert found["val"]["absent_classes"] == [3]
-    assert any("1 of 5 classes have no validation row" in one for one in found["warnings"])
+    assert any(
+        "1 of 5 classes has no validation row; the fits leave it" in one
+        for one in found["warnings"]
+    )
     assert any("'fox'" in one or "fox" in one for one in found["warnings"])
     kept_file = calibration_file.read(path)
     assert kept_file.scale[3] == pytest.approx(1 / kept_file.tau)
@@ -294,7 +350,7 @@ def test_the_text_leads_with_the_answer_and_fits_a_terminal(
     assert lacal(*line, *QUICK, "--head", folder / "head.npz") == 0
     out = capfd.readouterr().out
     first, second = out.splitlines()[:2]
-    assert "has the lowest balanced error of 10: " in first
+    assert "has the lowest balanced error of 9 methods: " in first
     assert "not surely behind it: " in second or "surely behind" in second
     tables = [line for line in out.splitlines() if line.startswith(" ")]
     assert max(map(len, tables)) <= 100
@@ -409,7 +465,7 @@ def predictions_file(path: Path, seed: int) -> Path:
 
 def test_predictions_are_compared_as_runs(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     paths = [predictions_file(folder / f"{seed}.parquet", seed) for seed in (1, 2)]
-    found = json_of(capfd, "compare", *paths, "--counts", folder / "counts.csv", *QUICK)
+    found = json_of(capfd, "compare", *paths, "--counts", folder / "counts.csv")
     assert found["compared"] == "runs"
     assert found["joined_by"] == "id"
     assert set(found["group_gains"]) == {"many", "medium", "few"}
@@ -417,6 +473,9 @@ def test_predictions_are_compared_as_runs(folder: Path, capfd: pytest.CaptureFix
     assert "labels of predictions stand in the same file; leave --labels out" in message
     message = refusal(capfd, "compare", *paths, "--head", folder / "head.npz")
     assert "two runs are compared as they are; leave --head out" in message
+    message = refusal(capfd, "compare", *paths, *QUICK)
+    assert "two runs need no draws, their intervals are computed; leave --draws out" in message
+    assert "leave --seed out" in refusal(capfd, "compare", *paths, "--seed", 0)
 
 
 def test_logits_are_compared_as_runs_where_no_counts_are_given(
@@ -426,11 +485,11 @@ def test_logits_are_compared_as_runs_where_no_counts_are_given(
     split = world(seed=1, shift=0.0)
     ids = np.array([f"test-{i}" for i in range(60)])
     np.savez(folder / "other.npz", logits=split.logits, labels=split.labels, ids=ids)
-    found = json_of(capfd, "compare", test, folder / "other.npz", *QUICK)
+    found = json_of(capfd, "compare", test, folder / "other.npz")
     assert found["compared"] == "runs"
     assert found["group_gains"] is None
     counts = ("--counts", folder / "counts.csv")
-    with_groups = json_of(capfd, "compare", test, folder / "other.npz", "--runs", *counts, *QUICK)
+    with_groups = json_of(capfd, "compare", test, folder / "other.npz", "--runs", *counts)
     assert with_groups["gain"]["value"] == found["gain"]["value"]
     assert set(with_groups["group_gains"]) == {"many", "medium", "few"}
 
@@ -445,7 +504,7 @@ def test_runs_bring_their_counts(tmp_path: Path, capfd: pytest.CaptureFixture[st
         columns = {"logits": pa.array(split.logits.tolist(), pa.list_(pa.float32(), 5))}
         columns |= {"label": pa.array(split.labels)}
         pq.write_table(pa.table(columns), tmp_path / run / "test_logits.parquet")
-    found = json_of(capfd, "compare", tmp_path / "a", tmp_path / "b", *QUICK)
+    found = json_of(capfd, "compare", tmp_path / "a", tmp_path / "b")
     assert found["compared"] == "runs"
     assert set(found["group_gains"]) == {"many", "medium", "few"}
     assert found["gain"]["value"] > 0
@@ -458,16 +517,23 @@ def test_splits_without_counts_are_told_what_is_missing(
     message = refusal(capfd, "compare", *splits)
     assert "shares no row with" in message
     assert "give --counts FILE" in message
+    few = world(seed=1)
+    np.savez(folder / "few.npz", logits=few.logits[:, :4], labels=few.labels % 4)
+    message = refusal(capfd, "compare", splits[0], folder / "few.npz")
+    assert "they must be of the same classes" in message
+    assert "--counts" not in message
     line = ("compare", *splits, "--keep", "temperature", "-o", folder / "c.json")
     assert "training counts are needed; give --counts FILE" in refusal(capfd, *line)
 
 
 def test_gates_judge_runs(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     paths = [predictions_file(folder / f"{seed}.parquet", seed) for seed in (1, 2)]
-    assert lacal("compare", *paths, *QUICK, "--fail-if", "balanced_error > 1%") == 1
+    assert lacal("compare", *paths, "--fail-if", "balanced_error > 1%") == 1
     assert "gate" in capfd.readouterr().out
-    assert lacal("compare", *paths, *QUICK, "--fail-if", "gain < -99%") == 0
-    assert lacal("compare", *paths, *QUICK, "--fail-if", "balanced_error > 1%", "--exit-zero") == 0
+    assert lacal("compare", *paths, "--fail-if", "gain < -99%") == 0
+    message = refusal(capfd, "compare", *paths, "--fail-if", "few.gain.high < 0")
+    assert "groups of classes need the training counts: give --counts" in message
+    assert lacal("compare", *paths, "--fail-if", "balanced_error > 1%", "--exit-zero") == 0
 
 
 def test_a_model_is_told_what_to_do(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

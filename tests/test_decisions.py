@@ -303,3 +303,13 @@ def test_a_run_that_cannot_be_read(
 def test_any_other_folder_or_file_is_left_as_it_is(folder: Path) -> None:
     for path in (folder, folder / "test.npz", folder / "none"):
         assert logits_of_run(path) == path
+
+
+def test_adjust_takes_a_run_with_its_counts(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = training_run(tmp_path / "run")
+    (run / "counts.csv").write_text("class,count\n0,500\n1,120\n2,60\n3,25\n4,6\n")
+    line = ("adjust", run, "--tau", 1, "-o", tmp_path / "p.parquet")
+    assert lacal(*line) == 0
+    assert "test logits (test_logits.parquet) and training counts" in capfd.readouterr().err

@@ -79,7 +79,7 @@ def test_predictions_of_others(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     assert found["balanced_error"]["value"] == pytest.approx((0.5 + 0 + 1) / 3)
     assert found["absent_classes"] == [2]
     (tmp_path / "p.csv").write_text("truth,prediction\n0,0\n0,1\n1,1\n3,2\n")
-    assert "has no field `label`; name it with --label-key" in refusal(
+    assert "has no field `label`, which a predictions file holds beside `prediction`" in refusal(
         capfd, "evaluate", tmp_path / "p.csv"
     )
     named = json_of(capfd, "evaluate", tmp_path / "p.csv", "--label-key", "truth")
@@ -135,7 +135,13 @@ def test_predictions_are_not_adjusted_again(
         ([0, 9], [0, 1], "row 1 has label 9, expected 0..4"),
         ([0, 1], [0, -1], "row 1 has label -1"),
         ([0, 1], [0, 0.5], "row 1 is 0.5"),
-        ([0, None], [0, 1], "(null) in row 1"),
+        (
+            [0, None],
+            [0, 1],
+            "row 1 is nan, expected a whole class number 0..4; if such rows have no label, say "
+            "--ignore-label ''",
+        ),
+        ([0, 1], [None, 1], "(null) in row 0"),
     ],
 )
 def test_bad_predictions(
@@ -204,7 +210,8 @@ def test_the_text_is_a_screenful_with_an_interval_beside_every_number(
     for title in ("balanced error  ", "few (< 20 training)", "micro error", "macro F1, %", "log loss, nats",
                   "recall of the worst class, %", "Brier score"):  # fmt: skip
         assert re.fullmatch(rf"{between} {between} ([15] )?\d\d", row(lines, title)), title
-    for title in ("top label", "few  ", "class-wise"):
+    for title in ("top label, every class alike", "rows as they come", "rows labelled few",
+                  "class-wise, rows as they come"):  # fmt: skip
         assert re.fullmatch(rf"{between} {between} \d\d", row(lines, title)), title
 
 
@@ -214,9 +221,10 @@ def test_predictions_alone_say_what_is_missing(
     path = predictions_file(tmp_path / "p.parquet", label=[0, 0, 1, 3], prediction=[0, 1, 1, 2])
     lines = lines_of(capfd, "evaluate", path)
     assert (
-        "log loss, Brier score and calibration need probabilities, which this file does not hold"
+        "log loss, Brier score and calibration need every probability, which this file lacks: write them with"
         in lines
     )
+    assert "lacal adjust --write-scores probs, or evaluate the logits" in lines
     assert not any(line.startswith(("log loss, nats", "top label")) for line in lines)
 
 
@@ -230,7 +238,9 @@ def test_the_error_under_a_target_prior_stands_beside_the_balanced_one(
     assert found["measures"]["target_error"]["value"] == pytest.approx(float(shares @ errors))
     assert found["target_prior"] == {"name": "train", "shares": pytest.approx(shares.tolist())}
     lines = lines_of(capfd, *line, "train")
-    assert row(lines, "error under train").startswith(f"{100 * float(shares @ errors):.1f} (")
+    assert row(lines, "error in class shares of training").startswith(
+        f"{100 * float(shares @ errors):.1f} ("
+    )
     even = json_of(capfd, *line, "uniform")["measures"]
     assert even["target_error"] == even["balanced_error"]
 
@@ -287,8 +297,8 @@ def test_classes_of_the_target_prior_without_a_row_are_told(
     line = ("evaluate", folder / "four.npz", "--target-prior", folder / "target.csv")
     found = json_of(capfd, *line)
     (warning,) = found["warnings"]
-    assert "1 classes without a row carry 60.0% of the target prior" in warning
-    assert warning.endswith("are left out of what is measured under it: 4")
+    assert "1 class without a row carries 60.0% of the target prior" in warning
+    assert warning.endswith("is left out of what is measured under it: 4")
     assert found["measures"]["target_error"]["value"] == pytest.approx(
         found["balanced_error"]["value"]
     )

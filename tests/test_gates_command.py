@@ -90,11 +90,11 @@ ABSENT = ("without_gnu.npz", "--counts", "counts.csv")
         (ADJUSTED, ["gain.low < 0 and gain > 99%"], 0, "gate passed"),
         (ADJUSTED, ["calibration.top_label > 0.99 or few.calibration > 0.999"], 0, "gate passed"),
         (PREDICTIONS, ["micro_error > 0", "macro_f1 < 100%"], 1, "gate FAILED: macro_f1 < 100%"),
-        (PREDICTIONS, ["class.gnu.error > 1"], 0, "gate passed: class.gnu.error > 1"),
+        (PREDICTIONS, ["class.gnu.error >= 100%"], 0, "gate passed: class.gnu.error >= 100%"),
         (PREDICTIONS, ['class."gnu".error >= 0'], 1, "gate FAILED"),
         (PREDICTIONS, ["few.error.n < 100"], 1, "12 is below 100"),
-        (PREDICTIONS, ["worst_class.recall < 0"], 0, "gate passed"),
-        (LOGITS, ["gain > 0"], 1, "cannot be judged, so it fails: 'gain' is undefined (nothing was adjusted)"),
+        (PREDICTIONS, ["worst_class.recall < 0.1%"], 0, "gate passed"),
+        (LOGITS, ["gain > 0"], 1, "cannot be judged, so it fails: 'gain' is undefined (nothing was adjusted; give --calibration"),
         (LOGITS, ["target_error > 0"], 1, "no target prior is given; say --target-prior"),
         ((*LOGITS, "--target-prior", "train"), ["target_error > 99%"], 0, "gate passed"),
         (ABSENT, ["few.error > 99%"], 1, "'few.error' is undefined (no labelled row)"),
@@ -114,8 +114,10 @@ def test_expressions_data_and_exit_codes(
     assert lacal("evaluate", *data, *options) == code
     out = capfd.readouterr().out
     assert fragment in out
-    assert out.count("gate passed") + out.count("gate FAILED") == len(gates)
-    assert out.startswith("balanced error")
+    assert out.count("\ngate passed") + out.count("\ngate FAILED") == len(gates)
+    first, second = out.splitlines()[:2]
+    assert first.endswith("failed, see the end" if code else "passed, see the end")
+    assert second.startswith("balanced error")
     assert lacal("evaluate", *data, *options, "--exit-zero") == 0
     assert capfd.readouterr().out == out
 
@@ -125,7 +127,14 @@ def test_expressions_data_and_exit_codes(
     [
         (LOGITS, ["--fail-if", "balanced_eror > 0.3"], "Did you mean 'balanced_error'?"),
         (LOGITS, ["--fail-if", "fw.error > 0.3"], "'fw.error' is no measure of this run. Did you mean 'few.error'?"),
-        (UNGROUPED, ["--fail-if", "few.error > 0.3"], "'few.error' is no measure of this run"),
+        (UNGROUPED, ["--fail-if", "few.error > 0.3"], "'few.error' is no measure of this run; groups of classes need "
+         "the training counts: give --counts (or --calibration)"),
+        (LOGITS, ["--fail-if", "few.gain > 0"], "for others there is lacal compare BEFORE AFTER"),
+        (LOGITS, ["--fail-if", "class.gnu.recall < 0.3"], "Did you mean 'class.gnu.error'?"),
+        (LOGITS, ["--fail-if", "class.fire engine.error > 5%"], 'put the name in quotes: class."fire engine".error'),
+        (LOGITS, ["--baseline", "before.json", "--max-increase", "few.error=5"], "got 5, expected 5% (of the"),
+        (LOGITS, ["--baseline", "after.parquet", "--max-increase", "few.error=5%"],
+         "after.parquet: is not JSON; a baseline is the JSON of an earlier run: lacal evaluate ... --report METRICS"),
         (LOGITS, ["--fail-if", "class.gun.error > 0.3"], "Did you mean 'class.gnu.error'?"),
         (LOGITS, ["--fail-if", "balanced_error > 30"], "expected 30% or 0.3"),
         (LOGITS, ["--fail-if", "balanced_error"], "nothing is compared"),
@@ -137,7 +146,7 @@ def test_expressions_data_and_exit_codes(
         (LOGITS, ["--baseline", "before.json", "--max-increase", "few.eror=1%"], "Did you mean 'few.error'?"),
         ((*LOGITS, "--groups", "100,30"), ["--baseline", "before.json", "--max-increase", "few.error=0"],
          "'few' was '< 20' there and is '< 30' here"),
-        ((*PREDICTIONS, "--bins", "5"), ["--baseline", "before.json", "--max-increase", "few.calibration=1"],
+        ((*PREDICTIONS, "--bins", "5"), ["--baseline", "before.json", "--max-increase", "few.calibration=0.9"],
          "was in 15 equal-width bins there and is in 5 equal-width bins here"),
         (LOGITS, ["--baseline", "before.json", "--max-increase", "balanced_error=0", "--report",
                   "json=before.json", "--force"], "is also an input"),
@@ -197,7 +206,7 @@ def test_a_baseline_and_exit_codes(
 def test_other_rows_than_the_baselines_are_warned_of_everywhere(
     here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    line = ("evaluate", *ABSENT, "--baseline", "before.json", "--max-increase", "micro_error=1")
+    line = ("evaluate", *ABSENT, "--baseline", "before.json", "--max-increase", "micro_error=0.9")
     assert lacal(*line, "--json") == 0
     out, err = capfd.readouterr()
     said = "the baseline before.json was measured on other rows (60 there, 48 here; 1 of 5 classes differ)"
@@ -268,12 +277,27 @@ def test_gates_from_a_settings_file(here: Path, capfd: pytest.CaptureFixture[str
     assert (here / "out.xml").exists()
 
 
+def test_scores_that_a_file_does_not_hold_say_how_to_have_them(
+    here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gates = ("--fail-if", "log_loss > 3", "--fail-if", "gain < 0")
+    assert lacal("evaluate", "slightly.parquet", "--counts", "counts.csv", *gates) == 1
+    first, second = capfd.readouterr().out.splitlines()[-2:]
+    assert (
+        first.count("write them with lacal adjust --write-scores probs, or evaluate the logits")
+        == 1
+    )
+    assert first.endswith("(log_loss n/a)")
+    assert second.count("give --calibration") == 1
+
+
 def test_two_runs_are_gated_on_what_changed(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pair = ("compare", "after.parquet", "before.parquet")
     for gate, code in (("gain > 99%", 0), ("gain < 99%", 1), ("mcnemar.p < 0", 0)):
         assert lacal(*pair, "--fail-if", gate) == code
         assert f"gate {'FAILED' if code else 'passed'}: {gate}" in capfd.readouterr().out
     assert "is no measure of this run" in refusal(capfd, *pair, "--fail-if", "gane < 0")
+    assert "give --counts" in refusal(capfd, *pair, "--fail-if", "few.gain < 0")
 
 
 @pytest.mark.parametrize("output_format", ["text", "md"])

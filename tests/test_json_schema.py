@@ -40,8 +40,8 @@ LINES = [
     ("compare", "val.npz", "test.npz", "--counts", "counts.csv", "--draws", "10"),
     ("compare", "val.npz", "test.npz", "--counts", "counts.csv", "--draws", "10", "--head",
      "head.npz"),
-    ("compare", "p.parquet", "q0.parquet", "--draws", "10"),
-    ("compare", "p.parquet", "q0.parquet", "--draws", "10", "--counts", "counts.csv", "--fail-if",
+    ("compare", "p.parquet", "q0.parquet"),
+    ("compare", "p.parquet", "q0.parquet", "--counts", "counts.csv", "--fail-if",
      "balanced_error > 99%"),
     ("env",),
 ]  # fmt: skip

@@ -13,7 +13,8 @@ import pytest
 from lacal.cli.outputs import check_reports, deliver, rendered_text, report_options, wants_page
 from lacal.errors import LacalError, MissingExtra, UsageError
 from lacal.gates.verdict import Verdict
-from lacal.report.document import Table
+from lacal.report.deliver import blocks_of
+from lacal.report.document import Strong, Table
 from lacal.report.page.content import Chart, Page, Section
 from lacal.report.result import Result
 from tests.golden_files import VERDICTS
@@ -182,7 +183,9 @@ def test_a_page_holds_its_gates_and_charts(folder: Path, capfd: pytest.CaptureFi
     page = (folder / "r.html").read_text()
     assert "<svg" in page
     assert "cannot be judged" not in page
-    assert page.index("Gates") < page.index("Curve")
+    assert page.index("It is better.") < page.index("1 gate. class") < page.index("beware")
+    assert page.index("beware") < page.index("Gates") < page.index("Curve")
+    assert "1 gate failed." in page
     assert "62.73 % is above 60.00 %" in " ".join(page.split())  # spaces there do not break
     assert {path.name for path in (folder / "plots").iterdir()} == {"curve.svg", "curve.png"}
     assert "wrote 2 files in plots" in capfd.readouterr().err
@@ -197,7 +200,30 @@ def test_a_command_without_charts_says_so() -> None:
         run("--plots", "plots", shown=result(page=False))
 
 
+@needs_plots
+def test_a_page_whose_gates_pass_warns_of_none(folder: Path) -> None:
+    assert run("--report", "r.html", shown=result(VERDICTS[0])) == 0
+    page = (folder / "r.html").read_text()
+    assert "1 gate passed." in page
+    assert ">FAILED<" not in page
+
+
 # Gates and exit codes
+
+
+def test_the_first_line_says_how_many_gates_failed(capfd: pytest.CaptureFixture[str]) -> None:
+    """Below the tables of a job's log, verdicts are easily missed."""
+    passed, failed, other = VERDICTS
+    for verdicts, line in (
+        ((passed,), "1 gate passed, see the end"),
+        ((passed, passed), "2 gates passed, see the end"),
+        ((failed,), "1 gate failed, see the end"),
+        ((passed, failed, other), "2 of 3 gates failed, see the end"),
+    ):
+        run(shown=result(*verdicts))
+        assert capfd.readouterr().out.startswith(f"{line}\nthe answer\n")
+    assert isinstance(blocks_of(result(passed, failed))[0], Strong)
+    assert not isinstance(blocks_of(result(passed))[0], Strong)
 
 
 @pytest.mark.parametrize("output_format", ["text", "json", "md", "junit", "github"])

@@ -79,9 +79,9 @@ def test_groups_are_those_that_were_asked_for(
     here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     found = json_of(capfd, *TUNE, "--groups", "quantiles:2", *REPORT)
-    assert list(found["adjusted"]["groups"]) == ["many", "few"]
+    assert list(found["adjusted"]["groups"]) == ["q1", "q2"]
     names = Reader((here / "page.html").read_text()).said["bdi"]
-    assert names[:4] == ["all classes", "many", "few", "all rows"]
+    assert names[:4] == ["all classes", "q1", "q2", "all rows"]
     (here / "groups.csv").write_text("class,group\ncat,pets\ndog,pets\nemu,zoo\nfox,zoo\ngnu,zoo\n")
     assert lacal(*TUNE, "--groups", "groups.csv", *REPORT, "--force") == 0
     names = Reader((here / "page.html").read_text()).said["bdi"]

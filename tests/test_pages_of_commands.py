@@ -126,7 +126,7 @@ def test_a_target_prior_has_its_own_row(folder: Path, capfd: pytest.CaptureFixtu
     found = json_of(capfd, *given)
     page = page_of(capfd, folder, *given)
     value = found["measures"]["target_error"]["value"]
-    assert any(f"under train {percent(value)} %" in alt for alt in page.alts)
+    assert any(f"in target shares {percent(value)} %" in alt for alt in page.alts)
 
 
 def test_predictions_without_probabilities_have_no_reliability(
@@ -283,7 +283,11 @@ def test_two_runs_are_shown_under_the_names_of_their_sides(
         found[f"{one}_errors"]["balanced_error"]["value"] for one in ("first", "second")
     )
     assert f"{percent(first)} % → {percent(second)} %" in page.answer
-    assert any(f"{percent(first)} % first, {percent(second)} % second" in alt for alt in page.alts)
+    told = f"{percent(first)} % a.parquet, {percent(second)} % b.parquet"
+    assert any(told in alt for alt in page.alts)
+    assert any("The error falls in " in alt for alt in page.alts)
+    for text in ("a.parquet", "b.parquet"):
+        assert text in page.answer
     assert f"{found['mcnemar']['mended']} mended" in page.text
     assert "unadjusted" not in page.text
 

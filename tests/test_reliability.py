@@ -145,6 +145,24 @@ def test_class_wise_is_brute_force(bins: int, weighted: bool, dtype: type) -> No
     assert whole.rows.min() >= 0
 
 
+@pytest.mark.parametrize("big", [1e3, 1e9, 1e12])
+def test_class_wise_is_brute_force_where_a_row_outweighs_all(big: float) -> None:
+    """Sums that are got by subtraction would leave rounding alone in the first bin."""
+    probabilities, labels, _ = problem(300, seed=2)
+    weights = np.where(np.arange(300) == 5, big, 1.0)
+    whole = ClassWiseBins.empty(K, 15)
+    whole.update(probabilities, labels, weights)
+    found = whole.error()
+    each = [
+        bins_of(probabilities[:, j], (labels == j).astype(float), weights, 15)
+        for j in np.unique(labels)
+    ]
+    expected = brute(*each)
+    assert (found.value, found.squared) == pytest.approx(expected[:2], rel=1e-9)
+    every = (found.squared_debiased, found.low, found.high, found.rms_low, found.rms_high)
+    assert all(one is not None and math.isfinite(one) for one in every)
+
+
 def test_many_rows_at_once_cross_the_tiles() -> None:
     """3,000 rows of 100 classes are several tiles."""
     generator = np.random.default_rng(0)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import PerClass
-from lacal.classes.names import agree, check_distinct, class_numbers, shown
+from lacal.classes.names import agree, check_distinct, class_numbers, other_classes
 from lacal.classes.prior import LabelPrior, ZeroCount
 from lacal.errors import DataError
 
@@ -86,12 +86,11 @@ class Counts:
         if self.counted and classes is not None:
             values = np.pad(values, (0, max(0, classes - values.size)))
         if classes is not None and values.size != classes:
-            hint = "they must be of the same model"
+            hint = other_classes(self.names, class_names if values.size < classes else None)
             if not self.counted and values.max() < classes < values.size:
                 hint = "if these are training labels rather than counts, say --counts-from-labels"
             if self.names is not None and class_names is not None:
-                odd = sorted(set(class_names) ^ set(self.names))
-                hint = f"only one of them knows {', '.join(map(shown, odd[:3]))}"
+                hint = other_classes(self.names, class_names)
             raise DataError(
                 f"{place}: has {values.size} counts, {logits_place} has {classes} classes; {hint}"
             )

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from lacal.classes.class_counts import Counts, checked_counts, in_class_order
 from lacal.classes.counts_text import (
-    COUNT_FIELDS,
+    COUNTS,
     KEY_FIELDS,
     MOST_CLASSES,
+    SHARES,
+    Wanted,
     csv_counts,
     json_counts,
     list_file_counts,
@@ -30,23 +32,31 @@ LABEL_FIELDS = ("train_labels", "labels_train")
 ALL_LABEL_FIELDS = (*LABEL_FIELDS, "labels", "label")
 
 
-def read_counts(path: Path, *, key: str | None = None, from_labels: bool = False) -> Counts:
+def read_shares(path: Path) -> Counts:
+    """Read a file of class shares, or of counts to be taken as such."""
+    return read_counts(path, wanted=SHARES)
+
+
+def read_counts(
+    path: Path, *, key: str | None = None, from_labels: bool = False, wanted: Wanted = COUNTS
+) -> Counts:
     """Read a counts file.
 
     Args:
         path: The file.
         key: Field to read, where the file has several.
         from_labels: The field holds training labels to be counted.
+        wanted: What it holds.
     """
-    counts = _from_text(path, key, from_labels)
+    counts = _from_text(path, key, from_labels, wanted)
     if counts is not None:
         return _counted(counts) if from_labels and not counts.counted else counts
     table = open_table(path)
-    field = key or _first_of(table, ALL_LABEL_FIELDS if from_labels else COUNT_FIELDS)
+    field = key or _first_of(table, ALL_LABEL_FIELDS if from_labels else wanted.fields)
     if field is None and not from_labels:
         field = _first_of(table, LABEL_FIELDS)
         from_labels = field is not None
-    field = field if field is not None else _only(table)
+    field = field if field is not None else _only(table, wanted)
     if field not in table.fields:
         raise DataError(
             f"{path}: has no field {shown(field)} (--counts-key); it has {_listed(table)}"
@@ -65,15 +75,15 @@ def _counted(labels: Counts) -> Counts:
     return Counts(labels.path, values, counted=True)
 
 
-def _from_text(path: Path, key: str | None, from_labels: bool) -> Counts | None:
+def _from_text(path: Path, key: str | None, from_labels: bool, wanted: Wanted) -> Counts | None:
     """What the small text formats hold, or None where the file is a table like any other."""
     match path.suffix.lower():
         case ".json":
-            return json_counts(path)
+            return json_counts(path, wanted)
         case ".txt":
             return list_file_counts(path)
         case ".csv" | ".tsv" if not from_labels:
-            return csv_counts(path, key)
+            return csv_counts(path, key, wanted)
         case _:
             return None
 
@@ -111,11 +121,20 @@ def _first_of(table: Table, usual: tuple[str, ...]) -> str | None:
     return next((name for name in table.fields if name.lower() in usual), None)
 
 
-def _only(table: Table) -> str:
+def _only(table: Table, wanted: Wanted) -> str:
     if len(table.fields) == 1:
         return next(iter(table.fields))
+    numeric = [
+        one.name
+        for one in table.fields.values()
+        if one.kind in ("int", "float")
+        and len(one.shape) == 1
+        and one.name.lower() not in KEY_FIELDS
+    ]
+    if wanted.only and len(numeric) == 1:
+        return numeric[0]
     raise DataError(
-        f"{table.path}: which field holds the counts? it has {_listed(table)}; name it with --counts-key"
+        f"{table.path}: which field holds the {wanted.what}s? it has {_listed(table)}; {wanted.hint}"
     )
 
 

@@ -5,6 +5,7 @@ They are small, so the standard library reads them: a command on an .npz and a .
 
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,51 @@ from lacal.errors import DataError
 from lacal.formats.text import read_text, strict_json
 
 COUNT_FIELDS = ("class_counts", "train_counts", "counts", "count")
+SHARE_FIELDS = ("share", "shares", "prior", "probability", "frequency")
 KEY_FIELDS = ("class", "class_name", "class_names", "label", "name")
 MOST_CLASSES = 10_000_000
 
+Line = tuple[int, list[str]]  # its number, its cells
 
-def json_counts(path: Path) -> Counts:
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for beside the classes.
+
+    Attributes:
+        what: One of the numbers, in words.
+        numbers: What it may be, in words.
+        fields: Names that the column may have.
+        hint: What to do where none has such a name.
+        only: Take the only column of numbers, whatever its name.
+    """
+
+    what: str = "count"
+    numbers: str = "a whole number"
+    fields: tuple[str, ...] = COUNT_FIELDS
+    hint: str = "name it with --counts-key"
+    only: bool = False
+
+
+COUNTS = Wanted()
+SHARES = Wanted(
+    "share",
+    "a number from 0",
+    (*SHARE_FIELDS, *COUNT_FIELDS),
+    "call the column of class shares `share`, or that of counts `count`",
+    only=True,
+)
+
+
+def json_counts(path: Path, wanted: Wanted = COUNTS) -> Counts:
     """A list in class order, an object {class: count}, or `class_counts` beside `class_names`."""
     try:
         value = strict_json(read_text(path))
     except ValueError as error:
-        raise DataError(f"{path}: is not JSON that can be read ({str(error)[:80]})") from error
+        raise DataError(
+            f"{path}: is not JSON that can be read ({str(error)[:80]}); expected a list of {wanted.what}s, or an "
+            f"object {{class: {wanted.what}}}"
+        ) from error
     if isinstance(value, dict) and isinstance(value.get("class_counts"), dict):
         value = value["class_counts"]
     if isinstance(value, dict) and isinstance(value.get("class_counts"), list):
@@ -35,22 +71,25 @@ def json_counts(path: Path) -> Counts:
             isinstance(names, list) and all(isinstance(name, str) for name in names)
         ):
             raise DataError(f"{path}: class_names must be a list of texts")
-        counts = _json_numbers(value["class_counts"], path)
+        counts = _json_numbers(value["class_counts"], path, wanted)
         if names is not None and len(names) != counts.size:
             raise DataError(f"{path}: has {counts.size} class_counts and {len(names)} class_names")
         return Counts(path, counts, None if names is None else tuple(names))
     if isinstance(value, list):
-        return Counts(path, _json_numbers(value, path))
+        return Counts(path, _json_numbers(value, path, wanted))
     if isinstance(value, dict):
-        return in_class_order(path, _json_numbers(list(value.values()), path), [list(value)])
-    raise DataError(f"{path}: holds no counts, expected a list or an object {{class: count}}")
+        numbers = _json_numbers(list(value.values()), path, wanted)
+        return in_class_order(path, numbers, [list(value)])
+    raise DataError(
+        f"{path}: holds no {wanted.what}s, expected a list or an object {{class: {wanted.what}}}"
+    )
 
 
-def _json_numbers(values: list[Any], path: Path) -> NDArray[np.float64]:
+def _json_numbers(values: list[Any], path: Path, wanted: Wanted) -> NDArray[np.float64]:
     for at, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300:
             raise DataError(
-                f"{path}: the count of class {at} is {shown(str(value)[:80])}, expected a whole number"
+                f"{path}: the {wanted.what} of class {at} is {shown(str(value)[:80])}, expected {wanted.numbers}"
             )
     return np.array(values, np.float64)
 
@@ -75,25 +114,20 @@ def list_file_counts(path: Path) -> Counts | None:
     return Counts(path, np.bincount(labels), counted=True)
 
 
-def csv_counts(path: Path, key: str | None = None) -> Counts | None:
-    """A `class,count` table; None for a table without a count column, which may hold labels."""
-    rows = _csv_rows(path)
+def csv_counts(path: Path, key: str | None = None, wanted: Wanted = COUNTS) -> Counts | None:
+    """A `class,count` table; None for a table without a column of such a name, which may hold labels."""
+    rows = _csv_rows(path, wanted)
     header = [name.strip() for name in rows[0][1]]
     lowered = [name.lower() for name in header]
     if len(set(lowered)) != len(lowered):
         raise DataError(f"{path}: two columns have one name; rename one")
     if all(_number(name) is not None for name in header):
         raise DataError(
-            f"{path}: looks like it has no header; write `class,count` as its first line"
+            f"{path}: looks like it has no header; write `class,{wanted.what}` as its first line"
         )
-    wanted = [key] if key is not None else [name for name in COUNT_FIELDS if name in lowered]
-    if not wanted:
+    at = _column(path, header, rows[1:], key, wanted)
+    if at is None:
         return None
-    names = header if key is not None else lowered
-    if wanted[0] not in names:
-        listed = ", ".join(shown(name) for name in header[:12])
-        raise DataError(f"{path}: has no column {shown(wanted[0])} (--counts-key); it has {listed}")
-    at = names.index(wanted[0])
     for line, row in rows[1:]:
         if len(row) != len(header):
             raise DataError(f"{path}: line {line} has {len(row)} cells, expected {len(header)}")
@@ -102,7 +136,7 @@ def csv_counts(path: Path, key: str | None = None) -> Counts | None:
     if None in values:
         line, row = rows[1 + values.index(None)]
         raise DataError(
-            f"{path}: line {line}: the count is {shown(row[at])}, expected a whole number"
+            f"{path}: line {line}: the {wanted.what} is {shown(row[at])}, expected {wanted.numbers}"
         )
     keys = [
         [row[j] for row in cells]
@@ -112,7 +146,29 @@ def csv_counts(path: Path, key: str | None = None) -> Counts | None:
     return in_class_order(path, np.array(values, np.float64), keys)
 
 
-def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
+def _column(
+    path: Path, header: list[str], rows: list[Line], key: str | None, wanted: Wanted
+) -> int | None:
+    """The column of the numbers: the one asked for, the first of a usual name, or the only one of numbers."""
+    if key is not None and key not in header:
+        listed = ", ".join(shown(name) for name in header[:12])
+        raise DataError(f"{path}: has no column {shown(key)} (--counts-key); it has {listed}")
+    if key is not None:
+        return header.index(key)
+    lowered = [name.lower() for name in header]
+    usual = [name for name in wanted.fields if name in lowered]
+    if usual:
+        return lowered.index(usual[0])
+    numeric = [
+        at
+        for at, name in enumerate(lowered)
+        if name not in KEY_FIELDS
+        and all(at < len(row) and _number(row[at]) is not None for _, row in rows)
+    ]
+    return numeric[0] if wanted.only and len(numeric) == 1 else None
+
+
+def _csv_rows(path: Path, wanted: Wanted) -> list[Line]:
     """Line number and cells of every line that is not blank; the first is the header."""
     reader = csv.reader(
         io.StringIO(read_text(path), newline=""),
@@ -127,7 +183,7 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
         ) from error
     if len(rows) < 2:
         raise DataError(
-            f"{path}: holds no counts; expected a header `class,count` and a line a class"
+            f"{path}: holds no {wanted.what}s; expected a header `class,{wanted.what}` and a line a class"
         )
     return rows
 

@@ -37,9 +37,8 @@ class Groups:
     by_counts: bool = True
 
     def title(self, name: str) -> str:
-        """The group with its rule, such as "few (< 20 training)"."""
-        training = " training" if self.by_counts else ""
-        return f"{name} ({self.rule[name]}{training})"
+        """The group with its training counts, such as "few (< 20 training)"; by its name alone where a file lists it."""
+        return f"{name} ({self.rule[name]} training)" if self.by_counts else name
 
 
 class Classes(Protocol):
@@ -108,8 +107,8 @@ class GroupRule:
 
             if not Path(text).exists():
                 raise UsageError(
-                    f"--groups: got '{place(Path(text))}', expected MANY,FEW (such as 100,20), quantiles:N, or a file of "
-                    "class,group"
+                    f"--groups: got '{place(Path(text))}', which is no file; expected MANY,FEW (such as 100,20), "
+                    "quantiles:N, or a FILE of class,group"
                 )
             return cls(listed=read_groups(Path(text)), place=text)
         if not (parts.isascii() and parts.isdigit() and 2 <= int(parts[:9]) <= MOST_GROUPS):
@@ -162,9 +161,7 @@ def _by_quantiles(class_counts: NDArray[np.int64], parts: int) -> Groups:
     # The middle of each run of equal counts, in numbers of classes with more examples.
     middles = np.cumsum(sizes) - sizes / 2
     number = np.floor(parts * middles / class_counts.size).astype(np.int64)[place]
-    known = {2: ("many", "few"), 3: ("many", "medium", "few")}
-    names = known.get(parts, tuple(f"q{part + 1}" for part in range(parts)))
-    masks = {name: number == part for part, name in enumerate(names)}
+    masks = {f"q{part + 1}": number == part for part in range(parts)}
     rule = {name: _range(class_counts[mask]) for name, mask in masks.items()}
     return Groups(masks, rule)
 

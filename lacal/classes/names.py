@@ -5,6 +5,7 @@ spelling or order, the run stops: a prior given to the wrong classes is a loss n
 """
 
 import difflib
+import shlex
 from collections.abc import Sequence
 
 from lacal.errors import DataError
@@ -94,6 +95,31 @@ def agree(
         f"{second_place}: class {at} is {shown(second[at])}, but {shown(first[at])} in {first_place}; "
         "they must name the same classes"
     )
+
+
+def other_classes(known: Sequence[str] | None, seen: Sequence[str] | None, most: int = 3) -> str:
+    """Which classes only one side knows, where their numbers disagree, and how a column is left out.
+
+    Args:
+        known: The classes as counts or a calibration name them; None where they do not.
+        seen: As the columns of a file, or its metadata, name them.
+        most: How many are named.
+
+    Example:
+        >>> other_classes(["cat", "dog"], ["weight", "cat", "dog"])
+        "only one of them knows 'weight'; a column that is no class is left out with --skip-key weight"
+    """
+    both = known is not None and seen is not None
+    odd = sorted(set(known) ^ set(seen)) if known is not None and seen is not None else []
+    if both and not odd:
+        return "they must be of the same model"
+    listed = ", ".join(map(shown, odd[:most])) + ", ..." * (len(odd) > most)
+    hint = f"only one of them knows {listed}" if odd else "they must be of the same model"
+    if seen is None or not set(odd) <= set(seen) or len(odd) > most:
+        return hint
+    keys = [shlex.quote(name) if name.isprintable() else "NAME" for name in odd] or ["NAME"]
+    skips = " ".join(f"--skip-key {key}" for key in keys)
+    return f"{hint}; a column that is no class is left out with {skips}"
 
 
 def near_miss(word: str, known: tuple[str, ...]) -> str:

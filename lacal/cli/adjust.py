@@ -5,10 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lacal.cli.model_options import (
-    source_of,
-    takes_model,
-)
+from lacal.cli.model_options import runs_model, source_of, takes_model
 from lacal.cli.options import (
     FILE,
     OneOf,
@@ -29,6 +26,7 @@ from lacal.cli.options import (
     target_prior_option,
 )
 from lacal.cli.outputs import check_reports, command_line, deliver, report_options, wants_page
+from lacal.cli.run_input import logits_of_run
 from lacal.cli.sections import Sectioned
 from lacal.cli.temperature_options import temperature_of, temperature_option
 from lacal.errors import UsageError
@@ -75,7 +73,8 @@ def command(source: Path, **given: Any) -> None:
 
     The prediction is the class of the largest adjusted logit, which is for the balanced error. Its confidence is
     a probability: of classes in equal shares, or in those of --target-prior, at the temperature of
-    --fit-temperature. Neither changes a prediction.
+    --fit-temperature. Neither changes a prediction: for the fewest errors in known class shares, take the
+    class of the largest probability (--write-scores probs with that --target-prior), or another --tau.
 
     \b
     Example:
@@ -88,6 +87,8 @@ def command(source: Path, **given: Any) -> None:
     from lacal.pipeline.keeping import Keep
     from lacal.pipeline.predictions import PredictionColumns
 
+    if not runs_model(given):
+        source = logits_of_run(source, given)
     output: Path = given["out"]
     if output.suffix.lower() not in (".parquet", ".pq"):
         raise UsageError(f"{output}: predictions are written as Parquet; name a .parquet file")

@@ -48,12 +48,15 @@ KEEPABLE = (
     "vector-scaling",
 )
 METHODS_ALONE = ("head", "out", "keep", "allow_tuned_rows", "force_adjust")
+DRAWN = ("draws", "seed")
 
 
 @click.command("compare", cls=Sectioned)
 @click.argument("first", type=FILE)
 @click.argument("second", type=FILE)
-@click.option("--runs", is_flag=True, help="Compare two logits files as runs, also with --counts.")
+@click.option(
+    "--runs", is_flag=True, help="Compare two logits files as two models' runs, with --counts too."
+)
 @counts_options
 @click.option(
     "--head",
@@ -66,14 +69,14 @@ METHODS_ALONE = ("head", "out", "keep", "allow_tuned_rows", "force_adjust")
     type=click.IntRange(10, 100_000),
     default=1000,
     show_default=True,
-    help="Bootstrap draws behind the intervals.",
+    help="Of methods: bootstrap draws behind the intervals.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Of the draws and the folds.",
+    help="Of methods: seed of the draws and the folds.",
 )
 @click.option(
     "--keep",
@@ -91,11 +94,12 @@ METHODS_ALONE = ("head", "out", "keep", "allow_tuned_rows", "force_adjust")
 def command(first: Path, second: Path, **given: Any) -> None:
     """Compare post-hoc methods, or two runs.
 
-    Methods: with --counts, FIRST is a validation split and SECOND a test split of one model's logits. Every method
-    that applies is tuned on FIRST and scored on SECOND, as a table sorted by balanced error.
+    Which correction is best for this model? With --counts, FIRST is a validation split and SECOND a test split of one
+    model's logits. Every method that applies is tuned on FIRST and scored on SECOND, as a table sorted by balanced error.
 
-    Runs: predictions files, folders of `lacal train`, or logits files without --counts. Rows are joined by id, and
-    what SECOND mends and breaks against FIRST is counted.
+    Is the new model better than the old one? FIRST and SECOND are two runs on the same rows: predictions files, folders
+    of `lacal train`, or logits files without --counts or with --runs. Rows are joined by id, and what SECOND mends and
+    breaks against FIRST is counted. Weights of rows are not taken.
 
     \b
     Example:
@@ -110,6 +114,7 @@ def command(first: Path, second: Path, **given: Any) -> None:
         deliver(_methods(first, second, inputs, given), given)
     else:
         refuse_typed(*METHODS_ALONE, because="two runs are compared as they are")
+        refuse_typed(*DRAWN, because="two runs need no draws, their intervals are computed")
         from lacal.cli.compare_runs import runs_result
 
         deliver(runs_result(first, second, given), given)

@@ -7,7 +7,6 @@ from lacal.cli.gate_options import gates_of
 from lacal.cli.options import counts_of, groups_of, source_options_of
 from lacal.cli.outputs import command_line
 from lacal.cli.run_input import logits_of_run
-from lacal.errors import DataError
 
 if TYPE_CHECKING:
     from lacal.classes.class_counts import Counts
@@ -32,22 +31,22 @@ def runs_result(first: Path, second: Path, given: dict[str, Any]) -> "Result":
     sides = [decisions_of(path, options, class_names=names) for path in files]
     joined = _joined(sides[0], sides[1], given)
     groups = _groups(joined, counts, given)
-    found = pipeline.compare_runs(joined, groups, draws=given["draws"], seed=given["seed"])
+    found = pipeline.compare_runs(joined, groups)
     candidate = Candidate(run_measures(found), found.paired.support, joined.class_names, groups)
     verdicts, remarks = gates.judge(candidate)
     return _result(found, tuple(remarks), verdicts)
 
 
 def _joined(first: "Decisions", second: "Decisions", given: dict[str, Any]) -> "Joined":
-    from lacal.rows.joining import join
+    from lacal.rows.joining import OtherRowsError, join
 
     try:
         return join(first, second)
-    except DataError as error:
+    except OtherRowsError as error:
         if given["counts"] is not None:
             raise
-        hint = "to compare post-hoc methods, tuned on the one and scored on the other, give --counts FILE"
-        raise DataError(f"{error}; {hint}") from error
+        hint = "for post-hoc methods on two splits of one model give --counts FILE"
+        raise OtherRowsError(f"{error}; {hint}") from error
 
 
 def _groups(joined: "Joined", counts: "Counts | None", given: dict[str, Any]) -> "Groups | None":

@@ -36,6 +36,12 @@ def command(**given: Any) -> None:
         click.echo(line)
 
 
+# Settings may be what is broken: no variable of the environment stands in the way of their being shown.
+for _param in command.params:
+    if isinstance(_param, click.Option):
+        _param.allow_from_autoenv = False
+
+
 def variables() -> list[str]:
     """Every environment variable that sets an option, as click forms their names."""
     root = click.get_current_context().find_root()

@@ -51,9 +51,16 @@ if TYPE_CHECKING:
     from lacal.rows.source import Source
 
 
+_NO_TAU = (
+    "evaluate takes its tau from --calibration FILE (lacal tune-tau writes one); of a tau of your own, lacal adjust "
+    "--counts FILE --tau T writes the predictions that evaluate measures"
+)
+
+
 @click.command("evaluate", cls=Sectioned)
 @click.argument("source", type=FILE)
 @click.option("--calibration", type=FILE, help="Adjust the logits with this.")
+@click.option("--tau", hidden=True, help="Refused, with what to do instead.")
 @counts_options
 @groups_option
 @target_prior_option
@@ -77,7 +84,8 @@ def command(source: Path, **given: Any) -> None:
     """Measure the errors of SOURCE: labelled logits, a predictions file with labels, a model, or a training run.
 
     Groups (many, medium, few) need the training counts, from --counts or --calibration, or a file of --groups.
-    Adjusted logits are taken as probabilities of classes in equal shares, or in those of --target-prior.
+    Adjusted logits are taken as probabilities of classes in equal shares, or in those of --target-prior. Neither
+    changes a prediction, which is for the balanced error; see lacal adjust --help for the fewest errors in known shares.
 
     \b
     Example:
@@ -88,6 +96,7 @@ def command(source: Path, **given: Any) -> None:
     from lacal.report.evaluation import evaluation_warnings
     from lacal.rows.predicted import is_predictions
 
+    refuse_typed("tau", because=_NO_TAU)
     if not runs_model(given):
         source = logits_of_run(source, given)
     check_reports(given, inputs_of(source, given))
@@ -115,6 +124,7 @@ def command(source: Path, **given: Any) -> None:
         found.weighted,
         one.target,
         found.measured.top.error().scheme if found.measured.top else None,
+        found.probabilities if found.measured.top else None,
     )
     verdicts, remarks = gates.judge(candidate)
     warnings = [*evaluation_warnings(one), *remarks]
@@ -205,7 +215,7 @@ def _predictions(
         )
     ids = () if decisions else ("id_key",)
     refuse_typed(
-        *("scores", "logits_key", *ids),
+        *("scores", "logits_key", "skip_key", *ids),
         because=f"{place}: holds predictions, so there are no logits to read",
     )
     counts, prior = counts_of(given), None
@@ -219,7 +229,13 @@ def _predictions(
     groups, target = _asked(given, prior, file)
     found = pipeline.evaluate_predictions(file, keep=_keep(given, groups, decisions=decisions))
     return Evaluated.of(
-        found, place, prior, class_names=file.class_names, groups=groups, target=target
+        found,
+        place,
+        prior,
+        class_names=file.class_names,
+        groups=groups,
+        target=target or file.beside.target,
+        taken=file.target,
     )
 
 

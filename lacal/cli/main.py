@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     asked = os.environ.get("LACAL_DEBUG", "").strip().lower()
     debug = "--debug" in given or asked not in ("", "0", "false", "f", "no", "n", "off")
     try:
-        code = run(given, debug, supervise=hasattr(os, "fork"))
+        code = _run_showing_traces(given, debug)
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
     finally:
@@ -91,6 +91,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if in_child():
         os._exit(code)  # a native runtime that was stopped midway may abort in its own clean-up
     raise SystemExit(code)
+
+
+def _run_showing_traces(arguments: list[str], debug: bool) -> int:
+    """The exit code; Python's own for an exception, 1, would say that a gate failed."""
+    try:
+        return run(arguments, debug, supervise=hasattr(os, "fork"))
+    except LacalError as error:
+        traceback.print_exc()
+        return error.exit_code
+    except Exception:
+        traceback.print_exc()
+        return RUN_FAILED
 
 
 def run(arguments: list[str], debug: bool = False, *, supervise: bool = False) -> int:
@@ -157,7 +169,24 @@ def run(arguments: list[str], debug: bool = False, *, supervise: bool = False) -
             return BAD_INPUT
         say(f"Error: {place}{error.strerror or error}; the run could not go on.")
         return RUN_FAILED
+    except Exception as error:
+        if debug:
+            raise
+        # Python would end with 1, which says that a gate failed.
+        say(f"Error: {_own_fault(error)}")
+        return RUN_FAILED
     return code or 0  # a command's own, from `ctx.exit`
+
+
+def _own_fault(error: Exception) -> str:
+    """A fault that no code expected, in a sentence that a bug report can quote."""
+    from lacal.formats.shown import reason
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"lacal met a fault of its own ({type(error).__name__}: {reason(error)}, {Path(last.filename).name} line "
+        f"{last.lineno}); --debug shows the trace, please report it with the output of lacal env"
+    )
 
 
 def _raised_in(error: BaseException) -> str:

@@ -219,7 +219,9 @@ def model_source_of(
     from lacal.models import open_model
     from lacal.models.model import refuse_adjusted
 
-    refuse_typed("logits_key", because="SOURCE is a model, so there are no logits to name")
+    refuse_typed(
+        *("logits_key", "skip_key"), because="SOURCE is a model, so there are no logits to name"
+    )
     options = input_options_of(given)
     model = open_model(path, model_options_of(given))
     if not allow_adjusted:

@@ -86,7 +86,15 @@ def source_options(command: F) -> F:
             help="What the numbers are [default: logits, checked].",
         ),
         click.option(
-            "--ignore-label", type=int, metavar="N", help="Label of rows without a label."
+            "--ignore-label",
+            metavar="LABEL",
+            help="What rows without a label carry: a number, a text, or '' for an empty cell.",
+        ),
+        click.option(
+            "--skip-key",
+            metavar="NAME",
+            multiple=True,
+            help="Column that is no class (a weight, a score); as often as needed.",
         ),
     )(command)
 
@@ -132,7 +140,7 @@ def target_prior_option(command: F) -> F:
         "--target-prior",
         metavar="PRIOR",
         shell_complete=words_or_file("uniform", "train"),
-        help="Class shares where the model will be used: uniform, train, or a FILE of class,count.",
+        help="Class shares where the model will be used: uniform, train, or a FILE of class,share.",
     )(command)
 
 
@@ -188,7 +196,8 @@ def source_options_of(given: dict[str, Any]) -> "SourceOptions":
 
     names = ("labels", "logits_key", "label_key", "id_key", "scores", "ignore_label")
     said = {name: given[name] for name in names}
-    return SourceOptions(**said, weight_key=given.get("weight_key"))
+    skipped = tuple(given["skip_key"])
+    return SourceOptions(**said, weight_key=given.get("weight_key"), skip_keys=skipped)
 
 
 def counts_of(given: dict[str, Any]) -> "Counts | None":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lacal.rows.source import Source
 
 PLAIN_WIDTH = 100
-STYLES = {"gate FAILED": "bold red", "gate passed": "green"}  # of lines that begin so
+PASSED = "gate passed"  # how a line begins that is shown in green
 
 
 def show_text(blocks: "Iterable[Block]", stream: TextIO | None = None) -> None:
@@ -27,6 +27,8 @@ def show_text(blocks: "Iterable[Block]", stream: TextIO | None = None) -> None:
     """
     from rich.console import Console
 
+    from lacal.report.document import Strong
+
     width = None if stream is None and sys.stdout.isatty() else PLAIN_WIDTH
     colours: Literal["auto"] | None = "auto" if stream is None else None
     console = Console(
@@ -35,9 +37,9 @@ def show_text(blocks: "Iterable[Block]", stream: TextIO | None = None) -> None:
     for block in blocks:
         if isinstance(block, str):
             # A terminal gets whole words; a pipe gets whole lines.
-            style = next(
-                (style for start, style in STYLES.items() if block.startswith(start)), None
-            )
+            style = "green" if block.startswith(PASSED) else None
+            if isinstance(block, Strong):
+                style = "bold red"
             console.print(block, style=style, markup=False, soft_wrap=width is not None)
         else:
             console.print(_drawn(block))

@@ -60,9 +60,11 @@ def temperature_of(
 
     # Beside a model these options speak of its inputs and outputs; VAL is what `lacal infer` made of it.
     named = SourceOptions() if runs_model(given) else source_options_of(given)
+    # What weighs the rows of SOURCE is no class of VAL.
+    left_out = (*named.skip_keys, *([named.weight_key] if named.weight_key else []))
     val = open_source(
         path,
-        replace(named, labels=None, weight_key=None),
+        replace(named, labels=None, weight_key=None, skip_keys=left_out),
         class_names=recipe.prior.class_names or source.class_names,
         shift_blind=recipe.shift_blind,
         allow_adjusted=given["force_adjust"],

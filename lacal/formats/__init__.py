@@ -7,10 +7,10 @@ file calls for it: .npy and .npz need numpy alone.
 from pathlib import Path
 
 from lacal.formats.sniff import is_pattern, sniff
-from lacal.formats.table import Field, Noted, Table
+from lacal.formats.table import Field, MayBeEmpty, Noted, Table
 from lacal.formats.text import read_text
 
-__all__ = ["Field", "Noted", "Table", "open_table", "read_text"]
+__all__ = ["Field", "MayBeEmpty", "Noted", "Table", "open_table", "read_text"]
 
 
 def open_table(path: Path) -> Table:

@@ -7,7 +7,7 @@ used before `validate(full=True)` can kill the process.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lacal.errors import DataError
-from lacal.formats.arrow_columns import described, is_plain_list, to_numpy, with_length
+from lacal.formats.arrow_columns import (
+    described,
+    is_plain_list,
+    to_numpy,
+    with_length,
+    without_nulls,
+)
 from lacal.formats.arrow_faults import arrow_errors
 from lacal.formats.fields import chosen, gathered, names_from_json, refuse_unusable
 from lacal.formats.shown import place, printable
@@ -38,6 +44,7 @@ class ArrowTable:
     fields: dict[str, Field]
     _layout: Layout
     _metadata: Mapping[bytes, bytes]
+    _may_be_empty: frozenset[str] = frozenset()
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -57,6 +64,15 @@ class ArrowTable:
         note = self._metadata.get(b"probabilities")
         return None if note is None else note.decode(errors="replace")
 
+    def with_empty(self, name: str) -> "ArrowTable":
+        """The same file, whose column `name` may hold nulls."""
+        return replace(self, _may_be_empty=self._may_be_empty | {name})
+
+    def _filled(self, column: Any, field: Field) -> Any:
+        """The column without nulls, where it may hold some."""
+        plain = field.kind in ("int", "float", "text") and len(field.shape) == 1
+        return without_nulls(column) if plain and field.name in self._may_be_empty else column
+
     def read(self, name: str) -> NDArray[Any]:
         """The whole column; encoded images come in blocks only."""
         if name in self.fields:
@@ -75,7 +91,8 @@ class ArrowTable:
         with arrow_errors(self.path):
             for batch in _batches(self.path, self._layout, list(names), text, rows):
                 yield tuple(
-                    to_numpy(batch.column(field.name), field, seen, self.path) for field in wanted
+                    to_numpy(self._filled(batch.column(field.name), field), field, seen, self.path)
+                    for field in wanted
                 )
                 seen += batch.num_rows
         expected = wanted[0].shape[0] if wanted else seen

@@ -49,6 +49,20 @@ def is_plain_list(column: Any) -> bool:
     return False
 
 
+def without_nulls(column: Any) -> Any:
+    """The column with "" (text) or NaN (numbers, then float64) for null."""
+    if isinstance(column, pa.DictionaryArray):
+        entries = column.dictionary
+        if not column.null_count and not entries.null_count:
+            return column
+        column = entries.take(column.indices)  # 4,096 characters at most, and a block of rows
+    if not column.null_count:
+        return column
+    if _is_text(column.type):
+        return pc.fill_null(column, "")
+    return pc.fill_null(column.cast(pa.float64(), safe=False), math.nan)
+
+
 def to_numpy(column: Any, field: Field, first_row: int, path: Path) -> NDArray[Any]:
     """The column's values; errors name the row, counted from `first_row`."""
     where = f"{place(path)}: column '{printable(field.name)}'"

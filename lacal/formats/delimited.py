@@ -8,7 +8,7 @@ quote without an error, so the streaming one is used and records are counted aga
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,11 @@ class DelimitedTable:
     class_names: tuple[str, ...] | None
     _delimiter: str
     _block_size: int
+
+    def with_empty(self, name: str) -> "DelimitedTable":
+        """The same file, whose column `name` is text, and may have empty cells."""
+        fields = {**self.fields, name: replace(self.fields[name], kind="text")}
+        return replace(self, fields=fields)
 
     def read(self, name: str) -> NDArray[Any]:
         """The whole column."""

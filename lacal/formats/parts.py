@@ -43,6 +43,10 @@ class PartsTable:
         """The first part's."""
         return self._parts[0].probabilities
 
+    def with_empty(self, name: str) -> "PartsTable":
+        """The same parts, whose column `name` may hold nulls."""
+        return replace(self, _parts=tuple(part.with_empty(name) for part in self._parts))
+
     def read(self, name: str) -> NDArray[Any]:
         """The whole column, over all parts."""
         chosen(self.path, self.fields, [name])

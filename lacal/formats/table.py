@@ -55,6 +55,14 @@ class Table(Protocol):
 
 
 @runtime_checkable
+class MayBeEmpty(Protocol):
+    """A table of a format that knows empty cells: nulls, or nothing between two commas."""
+
+    def with_empty(self, name: str) -> Table:
+        """The same table, whose column `name` may have empty cells: they come as "" in text, NaN in numbers."""
+
+
+@runtime_checkable
 class Scored(Protocol):
     """A table of a format in which `lacal adjust` can note what its probabilities are."""
 

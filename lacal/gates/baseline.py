@@ -1,27 +1,20 @@
-"""The metrics of an earlier run, as `lacal evaluate --json` printed them, and whether they can be held against a run.
+"""The metrics of an earlier run, and whether a run's numbers can be held against them: whether they are the same measures."""
 
-The file is read as the foreign file it is: every field that is used is checked first.
-"""
-
-import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.batch import PerClass
 from lacal.classes.names import agree, shown
 from lacal.errors import DataError
-from lacal.formats.shown import place
 from lacal.gates.candidate import Candidate
-from lacal.measure import Measure
+from lacal.gates.quoting import quoted
+from lacal.measure import GROUP_METRICS, Measure
+from lacal.probabilities import Probabilities
 
-SCHEMA_VERSION = 1  # of the JSON that is understood
-MOST_BYTES = 1 << 28  # JSON of 100,000 classes has some 20 MB
-
+SAME_SHARE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
@@ -34,8 +27,10 @@ class Baseline:
         class_names: Where known.
         weighted: Whether its rows were weighted.
         rules: Group -> what it is, in words.
+        group_of: (k,) group of each class; None where the file does not say.
         target: (k,) class shares that `target_` measures are under.
         scheme: Bins of the calibration errors, in words.
+        probabilities: What its probabilities were of the adjusted logits; None where there were none.
     """
 
     place: str
@@ -44,14 +39,16 @@ class Baseline:
     class_names: tuple[str, ...] | None
     weighted: bool = False
     rules: Mapping[str, str] = field(default_factory=dict)
+    group_of: tuple[str | None, ...] | None = None
     target: tuple[float, ...] | None = None
     scheme: str | None = None
+    probabilities: Probabilities | None = None
 
     def check_fits(self, run: Candidate, names: Iterable[str]) -> None:
         """Refuse a run whose numbers of these names are not the same measures.
 
         Raises:
-            DataError: Its classes, weights, groups, target prior or calibration bins are others.
+            DataError: Its classes, weights, groups, target prior, temperature or calibration bins are others.
         """
         agree(self.class_names, self.place, run.class_names, "the run that is judged")
         classes = run.support.size
@@ -63,15 +60,65 @@ class Baseline:
         if self.weighted != run.weighted:
             here, there = ("", "not ") if run.weighted else ("not ", "")
             raise self._unlike("rows", f"{there}weighted", f"{here}weighted")
-        rules = {} if run.groups is None else run.groups.rule
         for name in names:
-            group = name.partition(".")[0]
-            if group in self.rules and group in rules and self.rules[group] != rules[group]:
-                raise self._unlike(shown(group), shown(self.rules[group]), shown(rules[group]))
-            if "calibration" in name and self.scheme != run.scheme:
-                raise self._unlike("calibration", f"in {self.scheme}", f"in {run.scheme}")
-            if name.startswith("target_") and not self._same_target(run):
-                raise self._unlike("the target prior", "another", "this one")
+            self._check_measure(name, run)
+
+    def _check_measure(self, name: str, run: Candidate) -> None:
+        before, after = self.measures.get(name), run.measures.get(name)
+        if before is None or after is None:
+            return
+        if (before.unit, before.better) != (after.unit, after.better):
+            raise self._unlike(
+                quoted(name),
+                shown(f"{before.better} is better, unit {before.unit}"),
+                shown(f"{after.better} is better, unit {after.unit}"),
+            )
+        group, _, metric = name.rpartition(".")
+        if metric in GROUP_METRICS and run.groups is not None and group in run.groups.masks:
+            self._check_group(group, run)
+        if _is_calibration(name) and self.scheme != run.scheme:
+            raise self._unlike("calibration", f"in {self.scheme}", f"in {run.scheme}")
+        if not group and name.startswith("target_") and not self._same_target(run):
+            raise self._unlike("the target prior", "another", "this one")
+        if _is_calibration(name) or name.endswith(("log_loss", "brier")):
+            self._check_probabilities(run)
+
+    def _check_group(self, group: str, run: Candidate) -> None:
+        """Refuse a group that holds other classes, whatever its rule says."""
+        assert run.groups is not None
+        if self.group_of is None:
+            raise DataError(
+                f"{self.place}: does not say which classes are in {shown(group)}, as an older lacal wrote it; write "
+                "it anew with the options of this run"
+            )
+        there = np.array([one == group for one in self.group_of])
+        here = run.groups.masks[group]
+        if (there == here).all():
+            return
+        one = int((there != here).argmax())
+        name = str(one) if run.class_names is None else run.class_names[one]
+        raise DataError(
+            f"{self.place}: {shown(group)} was {shown(self.rules.get(group, 'unknown'))} there and is "
+            f"{shown(run.groups.rule[group])} here, which are other classes (class {shown(name)} is in it "
+            f"{'here' if here[one] else 'there'} alone), so the numbers are not of the same kind; write the baseline "
+            "anew with the options of this run"
+        )
+
+    def _check_probabilities(self, run: Candidate) -> None:
+        """Refuse probabilities in other class shares, or at a temperature where the others are at none."""
+        before, after = self.probabilities, run.probabilities
+        if before is None or after is None:
+            return
+        classes = self.support.size
+        if not np.allclose(*(_shares(one, classes) for one in (before, after)), rtol=0, atol=SAME_SHARE):
+            told = ["equal class shares" if one.log_target is None else "a target prior" for one in (before, after)]
+            if told[0] == told[1]:
+                told = ["another target prior", "this one"]
+            raise self._unlike("what the probabilities are for", *told)
+        # Each model has a temperature of its own; whether one was fitted is what the numbers are about.
+        if (before.temperature == 1) != (after.temperature == 1):
+            told = ["1" if one.temperature == 1 else "fitted" for one in (before, after)]
+            raise self._unlike("the temperature of the probabilities", *told)
 
     def _same_target(self, run: Candidate) -> bool:
         if self.target is None or run.target is None:
@@ -95,115 +142,12 @@ class Baseline:
         ]
 
 
-def read_baseline(path: Path) -> Baseline:
-    """The measures that the file holds.
-
-    Raises:
-        DataError: It is no JSON of `lacal evaluate`, of another version, or damaged.
-    """
-    content = _parsed(path)
-    where = place(path)
-    if content.get("command") != "evaluate":
-        raise DataError(
-            f"{where}: is no result of lacal evaluate; write one with lacal evaluate ... --report {where}"
-        )
-    version = content.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise DataError(
-            f"{where}: has schema_version {shown(str(version))}, expected {SCHEMA_VERSION}; write it anew with this lacal"
-        )
-    if "measures" not in content:
-        raise DataError(
-            f"{where}: holds no measures, as an older lacal wrote it; write it anew with this lacal"
-        )
-    try:
-        return _checked(content, where)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"{where}: is damaged ({type(error).__name__} in what lacal evaluate --json prints); write it anew"
-        ) from error
+def _is_calibration(name: str) -> bool:
+    return "calibration" in name and not name.endswith(".error")  # a class or group of that name
 
 
-def _parsed(path: Path) -> dict[str, Any]:
-    where = place(path)
-    try:
-        if path.exists() and not path.is_file():
-            raise DataError(f"{where}: is no regular file; name the JSON of lacal evaluate")
-        if path.exists() and path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{where}: is larger than any result of lacal evaluate; name its JSON")
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"{where}: there is no such file (--baseline)") from error
-    except OSError as error:
-        raise DataError(
-            f"{where}: cannot be read ({error.strerror or error}) (--baseline)"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{where}: is not JSON; expected what lacal evaluate --json prints"
-        ) from error
-    if not isinstance(content, dict):
-        raise DataError(f"{where}: is not an object of lacal evaluate --json")
-    return content
-
-
-def _checked(content: dict[str, Any], where: str) -> Baseline:
-    measures = {name: _measure(name, one) for name, one in content["measures"].items()}
-    classes = content["classes"]
-    names = [one["name"] for one in classes]
-    named = bool(names) and all(isinstance(name, str) for name in names)
-    for j, one in enumerate(classes):
-        name = f"class.{names[j] if named else j}.error"
-        # A class stands in a list of its own, with its error under that name.
-        measures[name] = _measure(
-            name,
-            {"better": "lower", "unit": "share", "undefined": "no labelled row"}
-            | one
-            | {"value": one["error"]},
-        )
-    support = np.array([_whole(one["n"]) for one in classes], np.int64)
-    target, calibration = content.get("target_prior"), content.get("calibration")
-    return Baseline(
-        where,
-        measures,
-        support,
-        tuple(names) if named else None,
-        bool(content.get("weighted", False)),
-        {name: str(one["rule"]) for name, one in (content.get("groups") or {}).items()},
-        None if target is None else tuple(_shares(target["shares"], len(classes))),
-        None if calibration is None else str(calibration["scheme"]),
-    )
-
-
-def _shares(values: list[Any], classes: int) -> list[float]:
-    shares = [number for number in map(_number, values) if number is not None]
-    if len(shares) != classes:
-        raise ValueError(values)
-    return shares
-
-
-def _measure(name: str, one: dict[str, Any]) -> Measure:
-    low, high = one.get("interval") or (None, None)
-    better, unit, undefined = one["better"], one["unit"], one.get("undefined")
-    if better not in ("lower", "higher") or not isinstance(unit, str):
-        raise ValueError(name)
-    if undefined is not None and not isinstance(undefined, str):
-        raise ValueError(name)
-    return Measure(
-        name, _number(one["value"]), _number(low), _number(high), _number(one.get("standard_error")),
-        _whole(one["n"]), better, unit, undefined,
-    )  # fmt: skip
-
-
-def _number(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(value)
-    return float(value)
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(value)
-    return value
+def _shares(of: Probabilities, classes: int) -> PerClass:
+    """(k,) the class shares they are for."""
+    if of.log_target is None:
+        return np.full(classes, 1 / classes)
+    return np.asarray(np.exp(of.log_target), np.float64)

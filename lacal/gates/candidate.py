@@ -12,6 +12,7 @@ from lacal.measure import Measure
 if TYPE_CHECKING:
     from lacal.classes.groups import Groups
     from lacal.classes.target import TargetPrior
+    from lacal.probabilities import Probabilities
     from lacal.rows.decisions import Decisions
 
 
@@ -28,6 +29,7 @@ class Candidate:
         weighted: Whether rows were weighted.
         target: Class shares that `target_` measures are under.
         scheme: Bins of the calibration errors, in words.
+        probabilities: What its probabilities are of the adjusted logits; None where none are known.
     """
 
     measures: Mapping[str, Measure]
@@ -38,3 +40,4 @@ class Candidate:
     weighted: bool = False
     target: "TargetPrior | None" = None
     scheme: str | None = None
+    probabilities: "Probabilities | None" = None

@@ -83,7 +83,7 @@ def limits_of(
         UsageError: One without the other, or a malformed limit.
         DataError: The baseline is no JSON of `lacal evaluate`.
     """
-    from lacal.gates.baseline import read_baseline
+    from lacal.gates.baseline_file import read_baseline
     from lacal.gates.limits import check_limits, parse_limit
 
     rises = [parse_limit(one, "increase") for one in max_increase]

@@ -28,6 +28,7 @@ from lacal.gates.expression import (
     Operator,
     Quantity,
 )
+from lacal.gates.quoting import quotes_missing
 from lacal.gates.tokens import Token, refusal, tokens
 
 MOST_DEPTH = 20  # of parentheses and minus signs in each other
@@ -53,9 +54,9 @@ def parse_name(text: str, option: str) -> str:
     """A measure's name that stands alone, its quoted parts without their quotes."""
     found = tokens(text, option)
     if [one.kind for one in found] != ["name", "end"]:
+        hint = 'expected one such as few.error, or class."T-shirt/top".error with its quotes'
         raise UsageError(
-            f"{option}: {shown(text)} is no name of a measure; expected one such as few.error, with other "
-            'characters between double quotes: class."T-shirt/top".error'
+            f"{option}: {shown(text)} is no name of a measure; {quotes_missing(text, 0) or hint}"
         )
     return found[0].name
 
@@ -75,7 +76,9 @@ class _Reader:
         found = self._any()
         if self._at < len(self._tokens) - 1:
             hint = near_miss(self._now.text.lower(), ("and", "or"))
-            raise self._fault(f"{shown(self._now.text)} is not expected here.{hint}")
+            raise self._fault(
+                f"{shown(self._now.text)} is not expected here.{hint}", certain=bool(hint)
+            )
         return self._condition(found)
 
     def _any(self) -> _Node:
@@ -163,5 +166,5 @@ class _Reader:
             return node
         raise self._fault("a condition stands where a number or a measure should")
 
-    def _fault(self, fault: str) -> UsageError:
-        return refusal(self._text, self._now.at, fault)
+    def _fault(self, fault: str, *, certain: bool = False) -> UsageError:
+        return refusal(self._text, self._now.at, fault, certain=certain)

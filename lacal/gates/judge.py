@@ -1,14 +1,13 @@
-"""Whether gates hold: three answers, since an undefined number makes some conditions undecided.
+"""Whether gates hold: three answers, since an undefined number (or infinity) makes some conditions undecided.
 
 `and` and `or` are Kleene's: what is false or true whatever the undefined number may be is decided. A gate that
 stays undecided fails, with the reason: a CI job must not pass because a number is missing.
 """
 
+import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from lacal.classes.names import near_miss, shown
-from lacal.errors import UsageError
 from lacal.gates.expression import (
     Arithmetic,
     Comparison,
@@ -21,11 +20,12 @@ from lacal.gates.expression import (
     names,
     names_of,
 )
+from lacal.gates.lookup import Measures, base_of, measure_of
+from lacal.gates.quoting import quoted
+from lacal.gates.ranges import check_can_hold
+from lacal.gates.unknown import unknown
 from lacal.gates.verdict import Verdict
-from lacal.gates.words import apart, named, why_undefined
-from lacal.measure import Measure
-
-Measures = Mapping[str, Measure]
+from lacal.gates.words import apart, named, unit_of, why_undefined
 
 _ASKS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
@@ -34,8 +34,6 @@ _WORDS = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below"}
 _SIGNS: dict[str, Callable[[float, float], float]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul,
 }  # fmt: skip
-# Ends of a measure's name that ask for something else than its value.
-ENDS = ("low", "high", "n")
 
 
 def judge(gates: Sequence[Gate], measures: Measures) -> list[Verdict]:
@@ -46,7 +44,7 @@ def judge(gates: Sequence[Gate], measures: Measures) -> list[Verdict]:
     """
     for gate in gates:
         check_names(gate, measures)
-        _check_ranges(gate, measures)
+        check_can_hold(gate, measures)
     return [_verdict(gate, measures) for gate in gates]
 
 
@@ -60,30 +58,9 @@ def check_names(gate: Gate, known: Iterable[str], or_ends: tuple[str, ...] = ())
     """
     listed = tuple(known)
     for name in names_of(gate):
-        base = _base(name)
+        base = base_of(name)
         if not (name in listed or base in listed or base.endswith(or_ends)):
-            raise unknown(name, listed, "--fail-if")
-
-
-def unknown(name: str, known: tuple[str, ...], option: str) -> UsageError:
-    """What a misspelt measure is answered."""
-    hint = near_miss(name, known)
-    some = "" if hint else f"; expected one such as {', '.join(map(shown, known[:6]))}"
-    return UsageError(f"{option}: {shown(name)} is no measure of this run{some}.{hint}")
-
-
-def _base(name: str) -> str:
-    """`few.error` of `few.error.low`."""
-    base, _, end = name.rpartition(".")
-    return base if end in ENDS else name
-
-
-def _measure(name: str, measures: Measures) -> tuple[Measure, str]:
-    """The measure a name belongs to, and which of its numbers is meant."""
-    if name in measures:
-        return measures[name], "value"
-    base, _, end = name.rpartition(".")
-    return measures[base], end
+            raise unknown(name, listed, "--fail-if", text=gate.text)
 
 
 def _value(quantity: Quantity, measures: Measures) -> float | None:
@@ -91,12 +68,17 @@ def _value(quantity: Quantity, measures: Measures) -> float | None:
         case Number(value):
             return value
         case Name(name):
-            measure, which = _measure(name, measures)
+            measure, which = measure_of(name, measures)
             number: float | None = getattr(measure, which)
             return number
         case Arithmetic(sign, left, right):
             first, second = _value(left, measures), _value(right, measures)
-            return None if first is None or second is None else _SIGNS[sign](first, second)
+            return None if first is None or second is None else _finite(_SIGNS[sign](first, second))
+
+
+def _finite(value: float) -> float | None:
+    """The value, unless it left what a float holds: comparisons with NaN are false whatever is asked."""
+    return value if math.isfinite(value) else None
 
 
 def _holds(condition: Condition, measures: Measures) -> bool | None:
@@ -113,55 +95,50 @@ def _holds(condition: Condition, measures: Measures) -> bool | None:
 def _verdict(gate: Gate, measures: Measures) -> Verdict:
     looked_at = {
         measure.name: measure
-        for measure, _ in (_measure(name, measures) for name in names_of(gate))
+        for measure, _ in (measure_of(name, measures) for name in names_of(gate))
     }
     holds = _holds(gate.condition, measures)
-    reason = "; ".join(_said(one, measures) for one in comparisons(gate.condition))
+    said = dict.fromkeys(_said(one, measures) for one in comparisons(gate.condition))
+    reason = "; ".join(said)
     if holds is None:
         reason = f"cannot be judged, so it fails: {reason}"
-    found = "; ".join(named(one) for one in looked_at.values()) or "no measure"
-    return Verdict(gate.text, holds is False, found, reason)
+    told = {measure_of(name, measures)[0].name for one in comparisons(gate.condition)
+            for name in _missing(one, measures)}  # fmt: skip
+    found = "; ".join(named(one, why=one.name not in told) for one in looked_at.values())
+    return Verdict(gate.text, holds is False, found or "no measure", reason)
 
 
 def _said(one: Comparison, measures: Measures) -> str:
     """The comparison with its numbers: `62.73 % is above 60.00 %`."""
-    missing = [name for side in (one.left, one.right) for name in names(side)
-               if _value(Name(name), measures) is None]  # fmt: skip
+    missing = _missing(one, measures)
     if missing:
-        return "; ".join(dict.fromkeys(_missing(name, measures) for name in missing))
+        return "; ".join(dict.fromkeys(_why_missing(name, measures) for name in missing))
     left, right = _value(one.left, measures), _value(one.right, measures)
-    assert left is not None
-    assert right is not None
+    if left is None or right is None:
+        return "its arithmetic gives no finite number"
     first, second = apart(left, right, _unit(one, measures))
     denied = "" if _ASKS[one.operator](left, right) else "not "
     return f"{first} is {denied}{_WORDS[one.operator]} {second}"
 
 
-def _missing(name: str, measures: Measures) -> str:
-    measure, which = _measure(name, measures)
+def _missing(one: Comparison, measures: Measures) -> list[str]:
+    """The names that stand for no number."""
+    return [name for side in (one.left, one.right) for name in names(side)
+            if _value(Name(name), measures) is None]  # fmt: skip
+
+
+def _why_missing(name: str, measures: Measures) -> str:
+    measure, which = measure_of(name, measures)
     if measure.value is None:
-        return f"{shown(measure.name)} is undefined ({why_undefined(measure)})"
-    return f"{shown(measure.name)} has no interval, so {shown(name)} has no value ({which})"
+        return f"{quoted(measure.name)} is undefined ({why_undefined(measure)})"
+    return f"{quoted(measure.name)} has no interval, so {quoted(name)} has no value ({which})"
 
 
 def _unit(one: Comparison, measures: Measures) -> str:
     """The unit of both sides, where all they name has the same."""
     units = {
-        "" if which == "n" else measure.unit
+        "" if which == "n" else unit_of(measure)
         for side in (one.left, one.right)
-        for measure, which in (_measure(name, measures) for name in names(side))
+        for measure, which in (measure_of(name, measures) for name in names(side))
     }
     return units.pop() if len(units) == 1 else ""
-
-
-def _check_ranges(gate: Gate, measures: Measures) -> None:
-    """Refuse a share beside a constant that no share reaches: 35 where 35% is meant would never fail."""
-    for one in comparisons(gate.condition):
-        for name, number in ((one.left, one.right), (one.right, one.left)):
-            if isinstance(name, Name) and isinstance(number, Number):
-                measure, which = _measure(name.name, measures)
-                if measure.unit == "share" and which != "n" and abs(number.value) > 1:
-                    raise UsageError(
-                        f"--fail-if: {shown(gate.text)}: {shown(name.name)} is a share, from 0 to 1; got "
-                        f"{number.value:g}, expected {number.value:g}% or {number.value / 100:g}"
-                    )

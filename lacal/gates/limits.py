@@ -1,6 +1,7 @@
 """Limits on how far a measure may move away from the baseline's: `balanced_error=0.01`, or `=5%` of its value."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -9,9 +10,22 @@ from lacal.classes.names import shown
 from lacal.errors import UsageError
 from lacal.gates.baseline import Baseline
 from lacal.gates.grammar import parse_name
-from lacal.gates.judge import Measures, unknown
+from lacal.gates.lookup import Measures
+from lacal.gates.quoting import quoted
+from lacal.gates.tokens import NUMBER
+from lacal.gates.unknown import unknown
 from lacal.gates.verdict import Verdict
-from lacal.gates.words import amount, apart, interval, measured, named, why_undefined
+from lacal.gates.words import (
+    amount,
+    apart,
+    interval,
+    is_gain,
+    measured,
+    named,
+    share_words,
+    unit_of,
+    why_undefined,
+)
 from lacal.measure import Measure
 
 Direction = Literal["increase", "decrease"]
@@ -57,6 +71,11 @@ class Limit:
         """Its option on the command line."""
         return f"--max-{self.direction}"
 
+    @property
+    def written(self) -> str:
+        """The text without the option."""
+        return self.text.removeprefix(f"{self.option} ")
+
     def allowed(self, baseline: float) -> float:
         """The most it may move, in the measure's own unit."""
         return self.amount * abs(baseline) if self.relative else self.amount
@@ -75,11 +94,8 @@ def parse_limit(text: str, direction: Direction) -> Limit:
             f"{option}: got {shown(text)}, expected NAME=LIMIT, such as balanced_error=0.01 or balanced_error=5%"
         )
     digits, percent, rest = number.strip().partition("%")
-    try:
-        value = float(digits)
-    except ValueError:
-        value = math.nan
-    if rest or not (math.isfinite(value) and value >= 0):
+    value = float(digits) if re.fullmatch(rf"\+?{NUMBER}", digits.strip()) else math.nan
+    if rest or not math.isfinite(value):
         raise UsageError(
             f"{option}: {shown(text)}: {shown(number)} is no limit; expected a number from 0, such as 0.01, or 5% "
             "of the baseline's value"
@@ -91,19 +107,37 @@ def parse_limit(text: str, direction: Direction) -> Limit:
 
 
 def check_limits(limits: tuple[Limit, ...], known: Measures, place: str) -> None:
-    """Refuse limits on what the baseline lacks, or on a change for the better.
+    """Refuse limits on what the baseline lacks, on a change for the better, or that no change exceeds.
 
     Raises:
-        UsageError: With the nearest name, or the option that is meant.
+        UsageError: With the nearest name, the option that is meant, or the number.
     """
     for one in limits:
         if one.name not in known:
-            raise unknown(one.name, tuple(known), f"{one.option}, {place}")
+            raise unknown(one.name, tuple(known), one.option, whose=f"the baseline {place}")
         worse: Direction = "increase" if known[one.name].better == "lower" else "decrease"
         if worse != one.direction:
             raise UsageError(
-                f"{one.option} {shown(one.name)}: {known[one.name].better} is better; give --max-{worse}"
+                f"{one.option} {quoted(one.name)}: {known[one.name].better} is better; give --max-{worse}"
             )
+        if known[one.name].unit == "share":
+            _check_can_fail(one, known[one.name])
+
+
+def _check_can_fail(one: Limit, before: Measure) -> None:
+    """Refuse 5 where 5% is meant: a share changes by 1 at most, so it would pass whatever was measured."""
+    if one.relative:
+        falls_to_zero = one.direction == "decrease" and not is_gain(before)
+        if one.amount >= 1 if falls_to_zero else one.allowed(before.value or 0.0) >= 1:
+            raise UsageError(
+                f"{one.option}: {shown(one.written)}: no change is more than that; expected a smaller limit"
+            )
+    elif one.amount >= 1:
+        kind = share_words(before)
+        raise UsageError(
+            f"{one.option}: {shown(one.written)}: {quoted(one.name)} is {kind}; got {one.amount:g}, expected "
+            f"{one.amount:g}% (of the baseline's value) or {one.amount / 100:g}"
+        )
 
 
 def judge_limits(
@@ -137,22 +171,24 @@ def _verdict(
     found = f"{named(after)}; baseline {measured(before)}"
     for measure, whose in ((before, "the baseline's"), (after, "this run's")):
         if measure.value is None:
+            told = f"{named(after, why=measure is before)}; baseline {measured(before, why=measure is after)}"
             reason = f"cannot be judged, so it fails: {whose} value is undefined ({why_undefined(measure)})"
-            return Verdict(limit.text, False, found, reason)
+            return Verdict(limit.text, False, told, reason)
     assert before.value is not None
     assert after.value is not None
     moved = after.value - before.value
     worse = moved if limit.direction == "increase" else -moved
     allowed = limit.allowed(before.value)
     beyond = worse > allowed + _ROUNDING
-    reason = _moved(moved, worse, allowed, beyond, limit, after.unit)
+    unit = _moves_in(unit_of(after))
+    reason = _moved(moved, worse, allowed, beyond, limit, unit)
     if not beyond or paired is None:
         return Verdict(limit.text, not beyond, found, reason)
     change = paired(limit.name)
     sure = change.is_sure(limit.direction)
-    span = interval(change.low, change.high, _moves_in(after.unit))
+    span = interval(change.low, change.high, unit)
     reason += (
-        f"; the paired change on {change.n:,} rows of both is {amount(change.value, _moves_in(after.unit))}, {span}, "
+        f"; the paired change on {change.n:,} rows of both is {amount(change.value, unit)}, {span}, "
         f"{'so it is sure' if sure else 'which may be chance'}"
     )
     return Verdict(limit.text, not sure, found, reason)
@@ -166,7 +202,6 @@ def _moved(
     moved: float, worse: float, allowed: float, beyond: bool, limit: Limit, unit: str
 ) -> str:
     """`rose by 1.60 points, more than the 1.00 points allowed`."""
-    unit = _moves_in(unit)
     if moved == 0:
         return "did not change"
     way = "rose" if moved > 0 else "fell"

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.classes.names import shown
 from lacal.errors import DataError, UsageError
 from lacal.gates.baseline import Baseline
 from lacal.gates.candidate import Candidate
 from lacal.gates.limits import Change, Limit
-from lacal.metrics import ClassTally, Gain, PairedTally, paired_bootstrap
+from lacal.gates.quoting import quoted
+from lacal.metrics import ClassTally, Gain, PairedTally
 from lacal.rows.decisions import Decisions
 from lacal.rows.joining import Joined, join
 
-SEED = 0  # of the draws behind an interval, so that a job run again says the same
 PAIRED = "balanced_error, micro_error, GROUP.error and class.NAME.error"
 
 
@@ -30,7 +29,7 @@ def check_can_pair(limits: tuple[Limit, ...]) -> None:
             one.name.endswith(".error") or one.name in ("balanced_error", "micro_error")
         ):
             raise UsageError(
-                f"--significant: {shown(one.name)} has no paired interval; it is there for {PAIRED}; leave "
+                f"--significant: {quoted(one.name)} has no paired interval; it is there for {PAIRED}; leave "
                 "--significant out"
             )
 
@@ -73,7 +72,7 @@ class Pairs:
         gain = self._gain(name)
         if gain is None:
             raise DataError(
-                f"{self.joined.places[0]}: shares no row of {shown(name)} with this run"
+                f"{self.joined.places[0]}: shares no row of {quoted(name)} with this run"
             )
         mask = self._mask(name)
         support = self._tally.support
@@ -99,7 +98,7 @@ class Pairs:
     def _gain(self, name: str) -> Gain | None:
         if name == "micro_error":
             return self._tally.micro_gain()
-        return paired_bootstrap(self._tally, {name: self._mask(name)}, seed=SEED).get(name)
+        return self._tally.gain(self._mask(name))
 
     def _mask(self, name: str) -> NDArray[np.bool_] | None:
         """The classes (k,) that a measure is about; None for all."""

@@ -7,15 +7,19 @@ from typing import Literal
 
 from lacal.classes.names import shown
 from lacal.errors import UsageError
+from lacal.gates.quoting import quotes_missing
 
 # Bounds that no sensible gate meets; class names of thousands of characters have occurred.
 MOST_CHARACTERS = 20_000
 MOST_TOKENS = 200
+_LONG_EXPONENT = 10  # digits
 
+# Digits of ASCII alone: what looks like a 3 in another script may be meant as something else.
+NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _NAME = rf"(?:[^\W\d]\w*|{_QUOTED})(?:\.(?:\w+|{_QUOTED}))*"
 _TOKEN = re.compile(
-    rf"""(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])\s*%?)
+    rf"""(?P<number>{NUMBER}(?![\w.])\s*%?)
     |(?P<name>{_NAME})
     |(?P<sign>>=|<=|[-+*()<>](?!=))""",
     re.VERBOSE | re.DOTALL,
@@ -82,11 +86,22 @@ def tokens(text: str, option: str = "--fail-if") -> list[Token]:
     return [*found, Token("end", "", len(text))]
 
 
-def refusal(text: str, at: int, fault: str, option: str = "--fail-if") -> UsageError:
-    """What is wrong, with the text up to there, so that the place can be found."""
+def refusal(
+    text: str, at: int, fault: str, option: str = "--fail-if", *, certain: bool = False
+) -> UsageError:
+    """What is wrong, with the text up to there, so that the place can be found.
+
+    Args:
+        text: The gate.
+        at: The place, from 0.
+        fault: What is wrong there.
+        option: Where the gate was given.
+        certain: Whether the fault says what is meant; else it may be a name without its quotes.
+    """
     before = text[:at].strip()
     where = f", after {shown(before[-40:])}" if before else ""
-    return UsageError(f"{option}: {shown(text)}{where}: {fault}")
+    missing = "" if certain else quotes_missing(text, at)
+    return UsageError(f"{option}: {shown(text)}{where}: {missing or fault}")
 
 
 def _token(match: re.Match[str]) -> Token:
@@ -100,8 +115,13 @@ def _token(match: re.Match[str]) -> Token:
 def _value(text: str) -> float:
     """Of a number; a percentage is divided as text, so that 35.1% is the very number 0.351."""
     digits, percent, _ = text.partition("%")
+    if not percent:
+        return float(digits)
     mantissa, _, exponent = digits.strip().lower().partition("e")
-    return float(f"{mantissa}e{int(exponent or 0) - (2 if percent else 0)}")
+    # Python reads no whole number of thousands of digits; beyond this length the answer is infinity or 0.
+    start, rest = exponent[:1], exponent.lstrip("+-").lstrip("0")
+    power = int(rest or 0) if len(rest) < _LONG_EXPONENT else 10**_LONG_EXPONENT
+    return float(f"{mantissa}e{(-power if start == '-' else power) - 2}")
 
 
 def _unquoted(text: str) -> str:

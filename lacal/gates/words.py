@@ -1,6 +1,7 @@
 """Numbers of a verdict in words: shares in percent, with as many digits as tell two numbers apart."""
 
 from lacal.formats.shown import printable
+from lacal.gates.quoting import typed
 from lacal.measure import Measure
 
 _PERCENT = {"share": "%", "points": "points"}
@@ -29,11 +30,32 @@ def apart(first: float, second: float, unit: str) -> tuple[str, str]:
     return shown
 
 
-def measured(measure: Measure) -> str:
-    """The number with its interval and rows: `62.73 %, 95 % interval 57.10 to 68.02 %, n 120`."""
+def unit_of(measure: Measure) -> str:
+    """In which its number is told; a gain is a difference of shares, in points as everywhere else."""
+    return "points" if is_gain(measure) else measure.unit
+
+
+def is_gain(measure: Measure) -> bool:
+    """Whether it is a difference of shares, from -1 to 1."""
+    return measure.name.rpartition(".")[2] in ("gain", "micro_gain")
+
+
+def share_words(measure: Measure) -> str:
+    """Where the numbers of a share, or of a gain, lie."""
+    return "a difference of shares, from -1 to 1" if is_gain(measure) else "a share, from 0 to 1"
+
+
+def measured(measure: Measure, *, why: bool = True) -> str:
+    """The number with its interval and rows: `62.73 %, 95 % interval 57.10 to 68.02 %, n 120`.
+
+    Args:
+        measure: Of either run.
+        why: Whether to say why there is no number, where the sentence beside it does not.
+    """
     if measure.value is None:
-        return f"n/a ({why_undefined(measure)})"
-    return f"{amount(measure.value, measure.unit)}, {_interval(measure)}, n {measure.n:,}"
+        return f"n/a ({why_undefined(measure)})" if why else "n/a"
+    unit = unit_of(measure)
+    return f"{amount(measure.value, unit)}, {_interval(measure, unit)}, n {measure.n:,}"
 
 
 def why_undefined(measure: Measure) -> str:
@@ -41,9 +63,9 @@ def why_undefined(measure: Measure) -> str:
     return printable(measure.undefined or "no reason given", 200)
 
 
-def named(measure: Measure) -> str:
-    """The same behind its name."""
-    return f"{printable(measure.name, 80)} {measured(measure)}"
+def named(measure: Measure, *, why: bool = True) -> str:
+    """The same behind its name, spelt as a gate spells it."""
+    return f"{printable(typed(measure.name), 80)} {measured(measure, why=why)}"
 
 
 def interval(low: float, high: float, unit: str) -> str:
@@ -52,7 +74,7 @@ def interval(low: float, high: float, unit: str) -> str:
     return f"95 % interval {first.partition(' ')[0]} to {last}"
 
 
-def _interval(measure: Measure) -> str:
+def _interval(measure: Measure, unit: str) -> str:
     if measure.low is None or measure.high is None:
         return "no interval"
-    return interval(measure.low, measure.high, measure.unit)
+    return interval(measure.low, measure.high, unit)

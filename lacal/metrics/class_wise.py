@@ -52,11 +52,15 @@ class ClassWiseBins:
             weights = None if weights is None else weights[rows]
         one = np.ones(labels.size) if weights is None else weights
         two = one if weights is None else one**2
-        # First as if every row lay in the first bin of every class; then those that do not are moved.
+        # First as if every row lay in the first bin of every class; then those that do not are moved. What is
+        # left of weights of very unequal size would be rounding alone: those are summed where they lie.
         rows_, columns, values, edge = [], [], [], bin_edges(self.bins)[1]
         for part in tiles(*probabilities.shape):
             tile = probabilities[part].astype(np.float64, copy=False)
-            self._sum_columns(tile, None if weights is None else weights[part])
+            if weights is None:
+                self._sum_columns(tile)
+            else:
+                self._sum_low(tile, weights[part], edge)
             flat = tile.reshape(-1)
             high = np.flatnonzero(flat > edge)
             row, column = np.divmod(high, tile.shape[1])
@@ -65,33 +69,43 @@ class ClassWiseBins:
             values.append(flat[high])
         if rows_:
             row = np.concatenate(rows_)
-            self._move(np.concatenate(columns), -np.concatenate(values), one[row], two[row])
+            column, value = np.concatenate(columns), -np.concatenate(values)
+            self._move(column, value, one[row], two[row], out_of_first=weights is None)
         self.rows[:, 0] += labels.size
         self.labelled += np.bincount(labels, minlength=self.labelled.size)
         own = probabilities[np.arange(labels.size), labels].astype(np.float64)
         self._label(labels * self.bins + bin_of(own, self.bins), own, one, two)
 
-    def _sum_columns(self, tile: NDArray[np.float64], weights: PerRow | None) -> None:
+    def _sum_columns(self, tile: NDArray[np.float64]) -> None:
         """Count every row into the first bins, as if no row had a label."""
-        # Not `weights @ tile`: BLAS wakes its threads for every tile, and they spin for longer than it takes.
-        gaps = self.gaps
-        if weights is None:
-            total = linear = np.einsum("ij->j", tile)
-            squares = np.einsum("ij,ij->j", tile, tile)
-            count = squared_count = float(tile.shape[0])
-        else:
-            two = weights**2
-            total, linear = np.einsum("i,ij->j", weights, tile), np.einsum("i,ij->j", two, tile)
-            squares = np.einsum("i,ij->j", two, tile * tile)
-            count, squared_count = float(weights.sum()), float(two.sum())
-        gaps.weight[:, 0] += count
-        gaps.squared_weight[:, 0] += squared_count
+        gaps, total = self.gaps, np.einsum("ij->j", tile)
+        gaps.weight[:, 0] += tile.shape[0]
+        gaps.squared_weight[:, 0] += tile.shape[0]
         gaps.total[:, 0] -= total
-        gaps.squared_total[:, 0] -= linear
-        gaps.squared_square[:, 0] += squares
+        gaps.squared_total[:, 0] -= total
+        gaps.squared_square[:, 0] += np.einsum("ij,ij->j", tile, tile)
 
-    def _move(self, column: NDArray[np.int64], value: PerRow, one: PerRow, two: PerRow) -> None:
-        """Values -p of rows from the first bins to where they belong."""
+    def _sum_low(self, tile: NDArray[np.float64], weights: PerRow, edge: float) -> None:
+        """Count the weighted rows that lie in the first bins, as if no row had a label."""
+        # Not `weights @ tile`: BLAS wakes its threads for every tile, and they spin for longer than it takes.
+        gaps, two, low = self.gaps, weights**2, tile <= edge
+        kept = tile * low
+        gaps.weight[:, 0] += np.einsum("i,ij->j", weights, low)
+        gaps.squared_weight[:, 0] += np.einsum("i,ij->j", two, low)
+        gaps.total[:, 0] -= np.einsum("i,ij->j", weights, kept)
+        gaps.squared_total[:, 0] -= np.einsum("i,ij->j", two, kept)
+        gaps.squared_square[:, 0] += np.einsum("i,ij->j", two, kept * kept)
+
+    def _move(
+        self,
+        column: NDArray[np.int64],
+        value: PerRow,
+        one: PerRow,
+        two: PerRow,
+        *,
+        out_of_first: bool,
+    ) -> None:
+        """Values -p of rows where they belong, out of the first bins if they were counted there."""
         k, gaps = self.labelled.size, self.gaps
         cell = column * self.bins + bin_of(-value, self.bins)
         self.rows += self._counts(cell)
@@ -104,7 +118,8 @@ class ClassWiseBins:
             (gaps.squared_square, two * value**2),
         ):
             sums += self._counts(cell, what)
-            sums[:, 0] -= np.bincount(column, what, k)
+            if out_of_first:
+                sums[:, 0] -= np.bincount(column, what, k)
 
     def _label(self, cell: NDArray[np.int64], own: PerRow, one: PerRow, two: PerRow) -> None:
         """The rows' own classes: z = 1 - p and not -p."""

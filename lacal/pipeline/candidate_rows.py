@@ -11,6 +11,7 @@ from lacal.calibration import Calibration
 from lacal.errors import DataError
 from lacal.fits.log_loss import HeldRows
 from lacal.rows.fingerprint import RowSketch
+from lacal.rows.same_rows import RowMarks
 from lacal.rows.source import Source
 from lacal.tau.path import TauPath, TauPathAccumulator
 
@@ -60,11 +61,13 @@ class ValidationRows:
     Attributes:
         paths: Taus at which each row is right, under each method that searches tau.
         sketch: Fingerprint of all rows.
+        marks: What they say of themselves, by ids and labels.
         scores: Scores so far, of labelled rows.
     """
 
     paths: dict[str, TauPathAccumulator]
     sketch: RowSketch = field(default_factory=RowSketch)
+    marks: RowMarks = field(default_factory=RowMarks)
     scores: int = 0
     _labels: list[Labels] = field(default_factory=list)
     _right: list[NDArray[np.bool_]] = field(default_factory=list)
@@ -74,6 +77,7 @@ class ValidationRows:
         """Take in every row."""
         for batch in source.batches():
             self.sketch.update(batch)
+            self.marks.update(batch)
             logits, labels = batch.labelled()
             for path in self.paths.values():
                 path.update(batch)
@@ -96,9 +100,9 @@ class ValidationRows:
         """(n,) whether the plain argmax is right on each labelled row."""
         return np.concatenate(self._right)
 
-    def support(self, classes: int) -> NDArray[np.int64]:
-        """(k,) labelled rows of each class."""
-        return np.bincount(np.concatenate(self._labels), minlength=classes)
+    def labels(self) -> Labels:
+        """(n,) of the labelled rows, in order."""
+        return np.concatenate(self._labels)
 
     def held(self) -> HeldRows | None:
         """The labelled rows themselves; None where they are too many to hold."""

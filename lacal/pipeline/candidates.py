@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.adjustment import Adjustment
-from lacal.batch import Batch, PerClass
+from lacal.batch import Batch, Labels, PerClass
 from lacal.calibration import FITTED, calibration_of
 from lacal.classes.prior import LabelPrior
 from lacal.methods import BIAS_RULES, METHODS, ClassStatistics
@@ -15,6 +15,7 @@ from lacal.pipeline.candidate_fits import fitted_candidates
 from lacal.pipeline.candidate_rows import Settings, TunedMethod, ValidationRows
 from lacal.pipeline.tune_tau import Search, refuse_one_class, tuning_of
 from lacal.rows.fingerprint import RowSketch
+from lacal.rows.same_rows import RowMarks
 from lacal.rows.scores import are_log_probs
 from lacal.rows.source import Source, require_labels
 from lacal.tau.grid import parse_grid
@@ -47,14 +48,16 @@ class Tuned:
         candidates: In the order of the methods, the unadjusted model first.
         left_out: Name and reason of each method that could not be tried.
         sketch: Fingerprint of the rows.
-        support: (k,) labelled rows of each class.
+        marks: What they say of themselves, by ids and labels.
+        labels: (n,) of the labelled rows, in order.
         raw: Whether the rows are logits, not (log-)probabilities.
     """
 
     candidates: tuple[TunedMethod, ...]
     left_out: tuple[tuple[str, str], ...]
     sketch: RowSketch
-    support: NDArray[np.int64]
+    marks: RowMarks
+    labels: Labels
     raw: bool
 
 
@@ -100,7 +103,7 @@ def tuned_candidates(
     )
     ranks = {name: at for at, name in enumerate(NAMES)}
     left_out = sorted([*left_out, *without], key=lambda one: ranks[one[0]])
-    return Tuned(candidates, tuple(left_out), rows.sketch, rows.support(val.classes), raw)
+    return Tuned(candidates, tuple(left_out), rows.sketch, rows.marks, rows.labels(), raw)
 
 
 def are_raw(source: Source, said: str | None) -> bool:
@@ -182,6 +185,9 @@ def _searched(
         low, high = one.grid[[0, -1]]
         notes.append(f"the best tau may lie outside the range {low:g}..{high:g} that was searched")
     if not found.exact:
-        notes.append("tau is searched on a grid only")
+        notes.append(
+            f"tau was searched on a grid of {one.grid.size} values; with the bias kept, the errors between them are not "
+            "known, as they are for the other methods"
+        )
     detail, calibration = f"tau = {found.tau:.4g}", found.calibration
     return TunedMethod(name, detail, calibration.adjustment, calibration, "; ".join(notes) or None)

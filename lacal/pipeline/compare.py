@@ -15,8 +15,10 @@ from lacal.metrics import Gain, Measurement, PairedTally, paired_bootstrap
 from lacal.pipeline.agreement import Agreement
 from lacal.pipeline.candidate_rows import Settings, TunedMethod
 from lacal.pipeline.candidates import UNADJUSTED, Head, Tuned, are_raw, tuned_candidates
+from lacal.pipeline.split_overlap import SplitOverlap
 from lacal.probabilities import Probabilities
-from lacal.rows.fingerprint import Overlap, RowSketch
+from lacal.rows.fingerprint import RowSketch
+from lacal.rows.same_rows import SameRows
 from lacal.rows.source import Source, require_labels
 
 EVERY_CLASS = "all"  # key of the gain over all classes, beside those of the groups
@@ -85,7 +87,9 @@ class MethodComparison:
         prior: Training counts.
         groups: Of the classes, by those counts.
         left_out: Name and reason of each method that could not be tried.
-        tuned_share: Share of the validation rows that were found among the test rows.
+        tuned_share: Share of the validation rows whose logits were found among the test rows.
+        whole: Whether that share is exact, not of a sample.
+        same: What ids and labels say of both being the same rows, perhaps of two models; None for nothing.
         draws: Of the paired bootstrap.
         seed: Of the draws and the folds.
     """
@@ -97,6 +101,8 @@ class MethodComparison:
     groups: Groups
     left_out: tuple[tuple[str, str], ...]
     tuned_share: float
+    whole: bool
+    same: SameRows | None
     draws: int
     seed: int
 
@@ -158,16 +164,21 @@ def compare_methods(
         )
     scored = _Scored.none_yet(tuned, test.classes)
     scored.read(test)
-    scored.refuse_same_rows(val.place, test.place, allow_tuned_rows)
+    overlap = scored.overlap
+    if not allow_tuned_rows:
+        overlap.refuse(val.place, test.place)
     support = scored.measured[0].tally.support
+    tuned_support = np.bincount(tuned.labels, minlength=val.classes)
     return MethodComparison(
         rows=_rows(tuned, scored, groups, settings),
-        val=_facts(val, tuned.sketch, tuned.support),
-        test=_facts(test, scored.sketch, support),
+        val=_facts(val, tuned.sketch, tuned_support),
+        test=_facts(test, overlap.scored, support),
         prior=prior,
         groups=groups,
         left_out=tuned.left_out,
-        tuned_share=scored.overlap.share,
+        tuned_share=overlap.share,
+        whole=overlap.whole,
+        same=overlap.said(),
         draws=settings.draws,
         seed=settings.seed,
     )
@@ -180,9 +191,7 @@ class _Scored:
     candidates: tuple[TunedMethod, ...]
     measured: tuple[Measurement, ...]
     agreement: Agreement
-    overlap: Overlap
-    repeats: float
-    sketch: RowSketch
+    overlap: SplitOverlap
 
     @classmethod
     def none_yet(cls, tuned: Tuned, classes: int) -> "_Scored":
@@ -190,15 +199,12 @@ class _Scored:
             tuned.candidates,
             tuple(Measurement(classes) for _ in tuned.candidates),
             Agreement.empty(classes, len(tuned.candidates)),
-            Overlap.with_rows(tuned.sketch.smallest),
-            tuned.sketch.repeats,
-            RowSketch(),
+            SplitOverlap.looking_for(tuned.sketch, tuned.marks, tuned.labels),
         )
 
     def read(self, test: Source) -> None:
         plain = Probabilities()
         for batch in test.batches():
-            self.sketch.update(batch)
             self.overlap.update(batch)
             logits, labels = batch.labelled()
             predictions = []
@@ -212,13 +218,6 @@ class _Scored:
             self.agreement.update(labels, predictions)
         if not self.agreement.rows.any():
             raise DataError(f"{test.place}: no row carries a label; there is nothing to score")
-
-    def refuse_same_rows(self, val: str, test: str, allow: bool) -> None:
-        if self.overlap.is_same_split(self.repeats) and not allow:
-            raise DataError(
-                f"{test}: about {self.overlap.share:.0%} of the rows of {val} are among these rows, so their "
-                "errors would flatter what was tuned most; score a held-out split, or say --allow-tuned-rows"
-            )
 
 
 def _rows(

@@ -7,7 +7,7 @@ import numpy as np
 from lacal.batch import NO_LABEL
 from lacal.classes.groups import Groups
 from lacal.metrics import ClassTally, Gain, PairedTally
-from lacal.metrics.paired import mcnemar, paired_bootstrap
+from lacal.metrics.paired import mcnemar
 from lacal.rows.joining import Joined
 
 
@@ -56,14 +56,12 @@ class RunComparison:
         before: Errors per class of the first source.
         after: Errors per class of the second.
         paired: Rows that only one of them has right, per class.
-        gains: Fall of the balanced error, paired bootstrap: "all", and each group that has rows.
+        gains: Fall of the balanced error: "all", and each group that has rows.
         micro_gain: Fall of the micro error.
         mcnemar: Two-sided mid-p value of McNemar's test: would rows be mended and broken so unevenly, were it a
             toss-up?
         changed: Rows that are predicted otherwise, labelled or not.
         changes: Classes with a row that is mended or broken, from the most gained to the most lost.
-        draws: Of the bootstrap.
-        seed: Of the bootstrap.
     """
 
     joined: Joined
@@ -76,8 +74,6 @@ class RunComparison:
     mcnemar: float
     changed: int
     changes: tuple[ClassChange, ...]
-    draws: int
-    seed: int
 
     @property
     def gain(self) -> Gain:
@@ -108,24 +104,20 @@ class RunComparison:
         return tuple(one for one in reversed(self.changes) if one.mended < one.broken)[:most]
 
 
-def compare_runs(
-    joined: Joined, groups: Groups | None = None, *, draws: int = 2000, seed: int = 0
-) -> RunComparison:
+def compare_runs(joined: Joined, groups: Groups | None = None) -> RunComparison:
     """Hold the second source's decisions against the first's.
 
     Args:
         joined: Their rows; at least one carries a label.
         groups: Of the classes, where known.
-        draws: Of the bootstrap behind the intervals.
-        seed: Of its generator.
     """
     before, after = ClassTally.empty(joined.classes), ClassTally.empty(joined.classes)
     paired = PairedTally.empty(joined.classes)
     before.update(joined.labels, joined.first)
     after.update(joined.labels, joined.second)
     paired.update(joined.labels, joined.first, joined.second)
-    masks = {} if groups is None else groups.masks
-    filled = {name: mask for name, mask in masks.items() if paired.support[mask].any()}
+    masks = {"all": None, **({} if groups is None else groups.masks)}
+    gains = {name: paired.gain(mask) for name, mask in masks.items()}
     micro = paired.micro_gain()
     assert micro is not None  # `join` refuses rows of which none is labelled
     return RunComparison(
@@ -134,13 +126,11 @@ def compare_runs(
         before=before,
         after=after,
         paired=paired,
-        gains=paired_bootstrap(paired, {"all": None, **filled}, draws=draws, seed=seed),
+        gains={name: gain for name, gain in gains.items() if gain is not None},
         micro_gain=micro,
         mcnemar=mcnemar(int(paired.mended.sum()), int(paired.broken.sum())),
         changed=int(np.count_nonzero(joined.first != joined.second)),
         changes=_changes(before, after, paired),
-        draws=draws,
-        seed=seed,
     )
 
 

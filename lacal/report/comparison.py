@@ -7,6 +7,7 @@ from lacal.formats.shown import printable
 from lacal.metrics import Gain, Score
 from lacal.pipeline.candidates import UNADJUSTED
 from lacal.pipeline.compare import EVERY_CLASS, MethodComparison, MethodRow, SplitFacts
+from lacal.pipeline.split_overlap import found_again
 from lacal.report.document import Block
 from lacal.report.numbers import SCHEMA_VERSION, Json, gain_of, group_rule, rate, score_json
 from lacal.report.text import points, table, with_interval
@@ -20,18 +21,36 @@ def comparison_warnings(found: MethodComparison) -> list[str]:
     names, val, test = found.prior.class_names, found.val, found.test
     tuned = next(row.calibration for row in found.rows if row.calibration is not None)
     warnings = [*of_training(tuned, test.inference), *of_other_logits(tuned, test.inference)]
-    if found.tuned_share > 0:
-        warnings.insert(
-            0,
-            f"about {found.tuned_share:.0%} of the rows of {printable(val.place, 200)}, which chose every method's "
-            f"settings, are among those of {printable(test.place, 200)}, so these errors flatter",
-        )
+    warnings = _of_same_rows(found) + warnings
     if val.absent:
+        have, them = ("has", "it") if len(val.absent) == 1 else ("have", "them")
         warnings.append(
-            f"{len(val.absent)} of {found.prior.class_counts.size} classes have no validation row; the fits leave "
-            f"them as temperature does: {some_classes(list(val.absent), names)}"
+            f"{len(val.absent)} of {found.prior.class_counts.size} classes {have} no validation row; the fits leave "
+            f"{them} as temperature does: {some_classes(list(val.absent), names)}"
         )
     return warnings + absent(found.best.measured.tally, names, "test row")
+
+
+def _of_same_rows(found: MethodComparison) -> list[str]:
+    """About rows of the one split that are among those of the other, as far as the user let that pass."""
+    val, test = (printable(one.place, 200) for one in (found.val, found.test))
+    if found.tuned_share > 0 and found.same is None:
+        share = found_again(found.tuned_share, whole=found.whole)
+        return [
+            f"{share} rows of {val}, on which every method was tuned, are among those of {test}; so these errors are lower "
+            "than those of new rows"
+        ]
+    if found.same is None:
+        return []
+    if found.same.by == "ids":
+        share = found_again(found.same.share, whole=found.same.whole)
+        return [
+            f"{share} labelled rows of {val} are in {test} too, by id and label, with other logits; of two models these "
+            "errors say nothing"
+        ]
+    return [
+        f"{test} has the labels of {val} row by row; if these are two models' logits of the same rows, say --runs"
+    ]
 
 
 def comparison_answer(found: MethodComparison) -> str:
@@ -42,7 +61,7 @@ def comparison_answer(found: MethodComparison) -> str:
         return f"no method lowers the balanced error of the unadjusted model, {error}"
     detail = f" ({best.detail})" if best.detail else ""
     return (
-        f"{best.name}{detail} has the lowest balanced error of {len(found.rows)}: {error}, gain "
+        f"{best.name}{detail} has the lowest balanced error of {len(found.rows) - 1} methods: {error}, gain "
         f"{_points(best.gains[EVERY_CLASS])} points over the unadjusted model"
     )
 

@@ -5,11 +5,11 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from lacal.report.document import Block
+from lacal.report.document import Block, Strong
 from lacal.report.github import github
 from lacal.report.junit import junit
 from lacal.report.markdown import markdown
-from lacal.report.result import Result, verdict_table
+from lacal.report.result import Result, verdict_summary, verdict_table
 
 if TYPE_CHECKING:
     from lacal.gates.verdict import Verdict
@@ -38,20 +38,37 @@ def rendered(result: Result, kind: str, as_text: Callable[[list[Block]], str]) -
 
 
 def blocks_of(result: Result) -> list[Block]:
-    """The result's lines and tables, then what became of the gates."""
-    return [*result.blocks(), *verdict_lines(result.verdicts)]
+    """How many gates failed, the result's lines and tables, then what became of each gate."""
+    return [
+        *_summary_line(result.verdicts),
+        *result.blocks(),
+        *verdict_lines(result.verdicts),
+    ]
+
+
+def _summary_line(verdicts: "Sequence[Verdict]") -> list[Block]:
+    """In a job's log the verdicts stand below everything else, so the first line says what to look for there."""
+    if not verdicts:
+        return []
+    line = f"{verdict_summary(verdicts)}, see the end"
+    return [line if all(one.passed for one in verdicts) else Strong(line)]
 
 
 def verdict_lines(verdicts: "Sequence[Verdict]") -> list[Block]:
     """A line a gate: what became of it, why, and the numbers with their intervals."""
-    return [f"gate {one.became}: {one.shown}: {one.reason} ({one.found})" for one in verdicts]
+    lines = [f"gate {one.became}: {one.shown}: {one.reason} ({one.found})" for one in verdicts]
+    return [line if one.passed else Strong(line) for one, line in zip(verdicts, lines, strict=True)]
 
 
 def page_with_verdicts(page: "Page", verdicts: "Sequence[Verdict]") -> "Page":
-    """The page with its gates in front of the other sections, where there are any."""
+    """The page with its gates in front of the other sections, and those that failed above its warnings."""
     from lacal.report.page.content import Section
 
     if not verdicts:
         return page
-    gates = Section("Gates", (verdict_table(verdicts),))
-    return dataclasses.replace(page, sections=(gates, *page.sections))
+    summary = verdict_summary(verdicts)
+    failed = "; ".join(f"{one.shown}: {one.reason}" for one in verdicts if not one.passed)
+    # The page writes FAILED in front of it.
+    told = (f"{summary.removesuffix(' failed')}. {failed}.",) if failed else ()
+    gates = Section("Gates", (f"{summary}.", verdict_table(verdicts)))
+    return dataclasses.replace(page, failed=(*told, *page.failed), sections=(gates, *page.sections))

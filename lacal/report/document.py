@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 
 
+class Strong(str):
+    """A line or a cell that must not be overlooked, such as what became of a gate that failed."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A small table, first column left, others right.

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lacal.classes.groups import Groups
-from lacal.classes.names import some_classes
 from lacal.classes.prior import LabelPrior
 from lacal.classes.target import TargetPrior
 from lacal.formats.shown import printable
@@ -13,12 +12,27 @@ from lacal.measure import Measure
 from lacal.measures import measures
 from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.temperature import Temperature
+from lacal.report.class_mix import (
+    ALIKE,
+    OF_GROUPS,
+    ROWS,
+    mixes,
+    other_shares,
+    raised_error,
+    target_warnings,
+)
 from lacal.report.document import Block
-from lacal.report.temperature import shares_of, temperature_line, temperature_warnings
+from lacal.report.temperature import (
+    shares_of,
+    temperature_line,
+    temperature_verdict,
+    temperature_warnings,
+)
 from lacal.report.text import (
     WORST_CLASSES,
     error_table,
     gain_line,
+    lines_of,
     table,
     tuned_rows,
     with_interval,
@@ -27,7 +41,6 @@ from lacal.report.warnings import absent, of_gain, of_other_logits, of_training
 
 Measures = dict[str, Measure]
 NAME_LENGTH = 40  # of a class in a table
-ALIKE = "  every class alike"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,7 @@ class Evaluated:
         measures: Every number by name.
         before: Those of the unadjusted model; None where nothing was adjusted.
         fitted_share: Share of the rows that the temperature was fitted on that were seen again.
+        taken: The class shares that the probabilities are for; None where nobody knows.
     """
 
     found: Evaluation
@@ -57,6 +71,7 @@ class Evaluated:
     measures: Measures
     before: Measures | None
     fitted_share: float
+    taken: TargetPrior | None
 
     @classmethod
     def of(
@@ -70,8 +85,11 @@ class Evaluated:
         target: TargetPrior | None,
         temperature: Temperature | None = None,
         fitted_share: float = 0.0,
+        taken: TargetPrior | None = None,
     ) -> "Evaluated":
-        """With every measure worked out."""
+        """With every measure worked out; adjusted logits are taken for probabilities in the target shares."""
+        if found.calibration is not None:
+            taken = target or TargetPrior.uniform(found.tally.support.size)
         after = measures(found, groups, class_names, target)
         before = None
         if found.before is not None:
@@ -88,6 +106,7 @@ class Evaluated:
             after,
             before,
             fitted_share,
+            taken,
         )
 
     def name(self, index: int) -> str:
@@ -103,7 +122,9 @@ def evaluation_warnings(one: Evaluated) -> list[str]:
         *of_training(found.calibration, found.inference),
         *of_other_logits(found.calibration, found.inference),
         *of_gain(found.gain),
-        *_untold_target(one),
+        *target_warnings(found.tally, one.target, one.class_names),
+        *raised_error(found.unadjusted, found.tally, found.paired, one.target),
+        *(other_shares(one.target, one.taken, one.place) if found.measured.top else ()),
         *_of_temperature(one),
     ]
 
@@ -120,20 +141,6 @@ def _of_temperature(one: Evaluated) -> list[str]:
             f"{one.fitted_share:.0%} of them came back), so their log loss and calibration error flatter it"
         )
     return told
-
-
-def _untold_target(one: Evaluated) -> list[str]:
-    """About a target prior some of whose classes no row speaks for."""
-    if one.target is None or not one.found.tally.support.any():
-        return []
-    untold = one.found.tally.absent[one.target.prior[one.found.tally.absent] > 0]
-    share = float(one.target.prior[untold].sum())
-    if not untold.size:
-        return []
-    return [
-        f"{untold.size} classes without a row carry {share:.1%} of the target prior {printable(one.target.name)} "
-        f"and are left out of what is measured under it: {some_classes(untold.tolist(), one.class_names)}"
-    ]
 
 
 def evaluation_text(one: Evaluated) -> list[Block]:
@@ -154,7 +161,8 @@ def evaluation_text(one: Evaluated) -> list[Block]:
     lines += absent(found.tally, one.class_names)
     if one.temperature is not None:
         lines.append(temperature_line(one.temperature, one.target))
-    lines += [measure_table(one), *_calibration_table(one), _worst(one)]
+        lines += lines_of(temperature_verdict(one.temperature, one.place, None))
+    lines += [measure_table(one), *_unmeasured(one), *_calibration_table(one), _worst(one)]
     return lines
 
 
@@ -166,11 +174,13 @@ def measure_table(one: Evaluated) -> Block:
         rows.append((f"recall of the worst {tenth:,} classes, %", "worst_tenth.recall"))
     rows.append(("macro F1, %", "macro_f1"))
     if one.found.measured.scores is not None:
-        rows += [("log loss, nats", "log_loss"), (ALIKE, "balanced_log_loss")]
-        if one.target is not None:
-            rows.append((_under(one.target), "target_log_loss"))
-        rows += [("Brier score", "brier"), (ALIKE, "balanced_brier")]
-    headings = ["95 % interval"] if one.before is None else ["unadjusted", "adjusted"]
+        rows += [("log loss, nats", "log_loss"), (f"  {ALIKE}", "balanced_log_loss")]
+        told = one.target is not None and not one.target.is_uniform
+        under = f"  {one.target.in_short()}" if one.target is not None else ""
+        rows += [(under, "target_log_loss")] * told
+        rows += [("Brier score", "brier"), (f"  {ALIKE}", "balanced_brier")]
+        rows += [(under, "target_brier")] * told
+    headings = ["value (95 % interval)"] if one.before is None else ["unadjusted", "adjusted"]
     cells = [
         [title, *([] if one.before is None else [shown_measure(one.before[name])]),
          shown_measure(one.measures[name]), f"{one.measures[name].n:,}"]
@@ -180,33 +190,53 @@ def measure_table(one: Evaluated) -> Block:
 
 
 def _calibration_table(one: Evaluated) -> list[Block]:
-    """Plain and debiased calibration errors; of confidences in the shares that adjusted logits were taken for."""
-    top, target = one.found.measured.top, one.target
+    """Plain and debiased calibration errors, each under a class mix that is named."""
+    top = one.found.measured.top
     if top is None:
-        return [
-            "log loss, Brier score and calibration need probabilities, which this file does not hold"
-        ]
-    named = [("top label", "calibration.top_label"), (ALIKE, "balanced_calibration")]
-    if target is not None:
-        named.append((_under(target), "target_calibration"))
+        return []
+    first, *others = mixes(one.target, one.taken)
+    named = [(f"top label, {first[0]}", first[1])]
+    named += [(f"  {words}", name) for words, name in others]
     if one.groups is not None:
-        named += [(f"  {printable(name)}", f"{name}.calibration") for name in one.groups.masks]
+        named += [
+            (f"  rows labelled {printable(name)}", f"{name}.calibration")
+            for name in one.groups.masks
+        ]
     if one.found.measured.class_wise is not None:
-        named.append(("class-wise", "calibration.class_wise"))
+        named.append((f"class-wise, {ROWS}", "calibration.class_wise"))
     rows = [
         [title, shown_measure(one.measures[name]), shown_measure(one.measures[f"{name}_debiased"]),
          f"{one.measures[name].n:,}"]
         for title, name in named
     ]  # fmt: skip
-    title = None
-    if one.found.calibration is not None:
-        title = f"adjusted logits taken for probabilities {shares_of(target)}"
     heading = f"calibration error, % ({top.error().scheme})"
-    return [table([heading, "plain", "debiased, rms", "n"], rows, title)]
+    shown = table([heading, "plain", "debiased, rms", "n"], rows, probabilities_line(one))
+    return [shown] if one.groups is None else [shown, *lines_of(OF_GROUPS)]
 
 
-def _under(target: TargetPrior) -> str:
-    return f"  under {printable(target.name, NAME_LENGTH)}"
+def probabilities_line(one: Evaluated) -> str | None:
+    """What the probabilities are, and for which class shares; None where nobody knows."""
+    if one.taken is None:
+        return None
+    temperature = one.found.probabilities.temperature
+    at = "" if temperature == 1 else f", T = {temperature:.4g}"
+    if one.found.calibration is None:
+        return f"probabilities {shares_of(one.taken)}{at}, as lacal adjust wrote them"
+    return f"adjusted logits taken for probabilities {shares_of(one.taken)}{at}"
+
+
+def _unmeasured(one: Evaluated) -> list[Block]:
+    """What is not here because nobody knows the probabilities, and how to get them."""
+    measured = one.found.measured
+    if measured.scores is not None:
+        return []
+    lacking = "log loss, Brier score and class-wise calibration"
+    if measured.top is None:
+        lacking = "log loss, Brier score and calibration"
+    return lines_of(
+        f"{lacking} need every probability, which this file lacks: write them with lacal adjust --write-scores probs, "
+        "or evaluate the logits"
+    )
 
 
 def _worst(one: Evaluated) -> Block:

@@ -7,8 +7,8 @@ numbers (#1) or bare links would take for their own is escaped.
 import re
 
 from lacal.formats.shown import printable
-from lacal.report.document import Block, Table
-from lacal.report.result import Result, verdict_table
+from lacal.report.document import Block, Strong, Table
+from lacal.report.result import Result, verdict_summary, verdict_table
 
 # Characters with a meaning anywhere in a line. A backslash in front of them takes it away.
 _SPECIAL = re.compile(r"([\\`*_\[\]{}|~$!^])")
@@ -21,11 +21,9 @@ def markdown(result: Result) -> str:
     """A heading, the verdicts, the warnings, then the lines and tables that a terminal shows."""
     parts = [f"## lacal {result.command}"]
     if result.verdicts:
-        failed = sum(not one.passed for one in result.verdicts)
-        of = len(result.verdicts)
-        parts.append(
-            f"**{failed} of {of} gates failed**" if failed else f"{of} of {of} gates passed"
-        )
+        failed = any(not one.passed for one in result.verdicts)
+        summary = verdict_summary(result.verdicts)
+        parts.append(f"**{summary}**" if failed else summary)
         parts.append(_table(verdict_table(result.verdicts), others=":--"))
     parts += [f"> **Warning:** {escaped(one)}" for one in result.warnings]
     parts += [_block(one) for one in result.blocks()]
@@ -67,4 +65,5 @@ def _row(cells: tuple[str, ...]) -> str:
 
 def _cell(text: str) -> str:
     indent = len(text) - len(text.lstrip(" "))
-    return "&nbsp;" * indent + escaped(text.strip(" "))
+    plain = "&nbsp;" * indent + escaped(text.strip(" "))
+    return f"**{plain}**" if isinstance(text, Strong) else plain

@@ -32,6 +32,7 @@ def rate(one: Rate) -> Json:
 
 def errors(tally: ClassTally, groups: Groups | None, names: tuple[str, ...] | None) -> Json:
     """Balanced, micro, per group and per class."""
+    group_of = _group_of(groups, tally.support.size)
     return {
         "balanced_error": rate(tally.balanced()),
         "micro_error": rate(tally.micro()),
@@ -42,11 +43,25 @@ def errors(tally: ClassTally, groups: Groups | None, names: tuple[str, ...] | No
             for name, one in tally.by_group(groups).items()
         },
         "classes": [
-            {"class": j, "name": None if names is None else names[j], **class_rate(tally, j)}
+            {
+                "class": j,
+                "name": None if names is None else names[j],
+                "group": group_of[j],
+                **class_rate(tally, j),
+            }
             for j in range(tally.support.size)
         ],
         "absent_classes": tally.absent.tolist(),
     }
+
+
+def _group_of(groups: Groups | None, classes: int) -> list[str | None]:
+    """The group of each class; None without groups."""
+    found: list[str | None] = [None] * classes
+    for name, mask in ({} if groups is None else groups.masks).items():
+        for j in mask.nonzero()[0].tolist():
+            found[j] = name
+    return found
 
 
 def group_rule(groups: Groups, name: str) -> Json:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lacal.report.document import Block, Table
+from lacal.report.document import Block, Strong, Table
 
 if TYPE_CHECKING:
     from lacal.gates.verdict import Verdict
@@ -36,5 +36,17 @@ class Result:
 
 def verdict_table(verdicts: "Sequence[Verdict]") -> Table:
     """What became of every gate, a row each."""
-    rows = tuple((one.shown, one.became, one.reason, one.found) for one in verdicts)
+    rows = tuple(
+        (one.shown, one.became if one.passed else Strong(one.became), one.reason, one.found)
+        for one in verdicts
+    )
     return Table(("gate", "verdict", "reason", "found"), rows)
+
+
+def verdict_summary(verdicts: "Sequence[Verdict]") -> str:
+    """`1 of 2 gates failed`, or `2 gates passed`; of one or more gates."""
+    failed = sum(not one.passed for one in verdicts)
+    gates = "1 gate" if len(verdicts) == 1 else f"{len(verdicts):,} gates"
+    if not failed:
+        return f"{gates} passed"
+    return f"{gates} failed" if len(verdicts) == 1 else f"{failed:,} of {gates} failed"

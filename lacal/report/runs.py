@@ -7,12 +7,14 @@ from lacal.formats.shown import printable
 from lacal.measure import Measure
 from lacal.metrics import Gain, Rate
 from lacal.pipeline.compare_runs import ClassChange, RunComparison
-from lacal.report.document import Block
+from lacal.report.document import Block, Table
 from lacal.report.numbers import SCHEMA_VERSION, Json, errors, gain_of
+from lacal.report.sides import SIDES, sides_of, without_suffix
 from lacal.report.text import points, table
 from lacal.report.warnings import absent
 
 CLASSES_SHOWN = 5
+COLUMNS = 100  # of a terminal
 IDS_SHOWN = 3
 SIGNIFICANT = 0.05
 
@@ -47,8 +49,6 @@ def runs_json(found: RunComparison, warnings: Sequence[str] | None = None) -> Js
         },
         "changed_rows": found.changed,
         "changed_classes": [_change(one, names) for one in found.changes],
-        "draws": found.draws,
-        "seed": found.seed,
         "first_errors": errors(found.before, groups, names),
         "second_errors": errors(found.after, groups, names),
     }
@@ -68,18 +68,36 @@ def _change(one: ClassChange, names: tuple[str, ...] | None) -> Json:
 
 
 def runs_text(found: RunComparison) -> list[Block]:
-    """The answer first, then balanced, group and micro errors, McNemar's test, and the classes that changed most."""
-    joined = found.joined
+    """The answer first, then balanced, group and micro errors, McNemar's test, and the classes that changed most.
+
+    The tables call the two by their short names where that fits a terminal.
+    """
+    joined, sides = found.joined, _fitting(found)
     first, second = (printable(place, 200) for place in joined.places)
     how = "joined by id" if joined.by_id else "in the order of the files, which have no ids"
     return [
         runs_answer(found),
         f"first: {first}",
         f"second: {second}; {joined.labels.size:,} rows, {how}",
-        _error_table(found),
-        _rows_line(found),
-        *_class_tables(found),
+        error_table(found, sides),
+        rows_line(found),
+        *_class_tables(found, sides),
     ]
+
+
+def _fitting(found: RunComparison) -> tuple[str, str]:
+    """The longest names of the two with which every table fits a terminal."""
+    names = sides_of(found.joined.places)
+    for sides in (names, without_suffix(names)):
+        if max(map(_width, (error_table(found, sides), *_class_tables(found, sides)))) <= COLUMNS:
+            return sides
+    return SIDES
+
+
+def _width(one: Table) -> int:
+    """Columns of the terminal that a table takes."""
+    widths = [max(map(len, cells)) for cells in zip(one.columns, *one.rows, strict=True)]
+    return sum(widths) + 3 * (len(widths) - 1) + 2
 
 
 def runs_answer(found: RunComparison) -> str:
@@ -89,18 +107,26 @@ def runs_answer(found: RunComparison) -> str:
         return (
             f"both have the same balanced error, {_percent(was)} %: they have the same rows right"
         )
-    verdict = "the difference may be chance"
+    sides = sides_of(found.joined.places)
+    first, second = sides if sides != SIDES else ("the first", "the second")
+    verdict = f"the difference between {first} and {second} may be chance"
     if gain.low > 0:
-        verdict = "the second is better"
+        verdict = f"{second} is better than {first}"
     elif gain.high < 0:
-        verdict = "the first is better"
+        verdict = f"{first} is better than {second}"
     return (
         f"{verdict}: balanced error {_percent(was)} % -> {_percent(now)} %, gain {points(gain.value)} points, "
         f"95 % interval {points(gain.low)} to {points(gain.high)}"
     )
 
 
-def _error_table(found: RunComparison) -> Block:
+def error_table(found: RunComparison, sides: tuple[str, str]) -> Table:
+    """Balanced, group and micro errors of both, and the gain with its interval.
+
+    Args:
+        found: The comparison.
+        sides: What the two are called.
+    """
     rows = [
         _error_row("balanced error", found.before.balanced(), found.after.balanced(), found.gain)
     ]
@@ -114,7 +140,7 @@ def _error_table(found: RunComparison) -> Block:
     rows.append(
         _error_row("micro error", found.before.micro(), found.after.micro(), found.micro_gain)
     )
-    return table(["%", "first", "second", "gain", "95 % interval", "classes", "n"], rows)
+    return table(["%", *sides, "gain", "95 % interval", "classes", "n"], rows)
 
 
 def _error_row(name: str, before: Rate, after: Rate, gain: Gain | None) -> list[str]:
@@ -125,7 +151,7 @@ def _error_row(name: str, before: Rate, after: Rate, gain: Gain | None) -> list[
     return [name, *values, *sure, str(after.classes), f"{after.n:,}"]
 
 
-def _rows_line(found: RunComparison) -> str:
+def rows_line(found: RunComparison) -> str:
     """McNemar's test in words: it is of rows, so common classes decide it."""
     evenly = (
         "more unevenly than a toss-up would"
@@ -138,18 +164,17 @@ def _rows_line(found: RunComparison) -> str:
     )
 
 
-def _class_tables(found: RunComparison) -> list[Block]:
+def _class_tables(found: RunComparison, sides: tuple[str, str]) -> list[Table]:
     """The classes that gained most and lost most; many single rows may have changed by chance."""
-    tables: list[Block] = []
+    first, second = (f"{side} %" for side in sides)
+    tables: list[Table] = []
     for title, changes in (
         ("classes that gained most", found.gained(CLASSES_SHOWN)),
         ("classes that lost most", found.lost(CLASSES_SHOWN)),
     ):
         if changes:
             rows = [_class_row(one, found.joined.class_names) for one in changes]
-            tables.append(
-                table([title, "first %", "second %", "gain", "mended", "broken", "n"], rows)
-            )
+            tables.append(table([title, first, second, "gain", "mended", "broken", "n"], rows))
     return tables
 
 
@@ -166,8 +191,10 @@ def runs_warnings(found: RunComparison) -> list[str]:
         if ids.size:
             some = ", ".join(printable(str(one), 40) for one in ids[:IDS_SHOWN].tolist())
             more = ", ..." if ids.size > IDS_SHOWN else ""
+            shown, one = printable(place, 200), ids.size == 1
+            are, do = ("row is", "does") if one else ("rows are", "do")
             warnings.append(
-                f"{ids.size:,} rows are in {printable(place, 200)} alone and do not count: ids {some}{more}"
+                f"{ids.size:,} {are} in {shown} alone and {do} not count: {'id' if one else 'ids'} {some}{more}"
             )
     if not joined.by_id:
         warnings.append(
@@ -175,7 +202,8 @@ def runs_warnings(found: RunComparison) -> list[str]:
             "could do by chance"
         )
     if found.unlabelled:
-        warnings.append(f"{found.unlabelled:,} shared rows have no label and do not count")
+        have = "row has no label and does" if found.unlabelled == 1 else "rows have no label and do"
+        warnings.append(f"{found.unlabelled:,} shared {have} not count")
     return warnings + absent(found.before, joined.class_names)
 
 

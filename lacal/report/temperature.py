@@ -18,11 +18,7 @@ Both = tuple[Quality, Quality]  # at temperature 1, and at the fitted one
 
 def shares_of(target: TargetPrior | None) -> str:
     """The class shares that probabilities are for, in words."""
-    if target is None or target.name == "uniform":
-        return EQUAL
-    if target.name == "train":
-        return "in the class shares of training"
-    return f"in the class shares of {printable(target.name, 200)}"
+    return EQUAL if target is None else target.in_words()
 
 
 def temperature_line(found: Temperature, target: TargetPrior | None) -> str:
@@ -30,7 +26,8 @@ def temperature_line(found: Temperature, target: TargetPrior | None) -> str:
     sure = (
         "no interval" if found.low is None else f"95 % interval {found.low:.3g} to {found.high:.3g}"
     )
-    classes = f", {found.absent.size} classes without a row" if found.absent.size else ""
+    absent = found.absent.size
+    classes = f", {absent} class{'es' * (absent > 1)} without a row" if absent else ""
     return (
         f"temperature {found.value:.4g} ({sure}), by log loss {shares_of(target)} on {found.rows:,} rows of "
         f"{printable(found.place, 200)}{classes}"
@@ -58,6 +55,36 @@ def temperature_table(
         ]
     title = f"probabilities {shares_of(target)}, 95 % intervals, {found.after.calibration.scheme}"
     return table(["", "T = 1", f"T = {found.value:.4g}", "n"], rows, title)
+
+
+def temperature_verdict(found: Temperature, place: str, both: Both | None) -> str:
+    """Whether to use the temperature: log loss decides, on rows that did not fit it where there are some.
+
+    Args:
+        found: The temperature, with what it does to the rows it was fitted on.
+        place: Other rows, where it is used.
+        both: Quality of those at T = 1 and at the temperature, where they are labelled.
+    """
+    where, (before, after) = _sides(found, place, both)[-1]
+    was, now = before.log_loss.value, after.log_loss.value
+    on = f"on {printable(where, 200)}"
+    if was is None or now is None:
+        return f"whether this temperature serves is not known: log loss is undefined {on}"
+    verdict = "use this temperature" if now < was else "leave this temperature out"
+    if f"{was:.4g}" == f"{now:.4g}":
+        verdict = "this temperature hardly matters"
+    decided = f"{verdict}: log loss, which decides, goes from {was:.4g} to {now:.4g} nats {on}"
+    return decided + _moved(before.calibration, after.calibration)
+
+
+def _moved(before: CalibrationError, after: CalibrationError) -> str:
+    """How the calibration error goes with it, and whether its interval tells that from chance."""
+    was, now, low, high = before.value, after.value, before.low, before.high
+    if was is None or now is None or low is None or high is None:
+        return ""
+    within = "within" if low <= now <= high else "beyond"
+    change = f"from {100 * was:.1f} to {100 * now:.1f} %"
+    return f"; the calibration error goes {change} there, {within} its interval at T = 1"
 
 
 def _sides(found: Temperature, place: str, both: Both | None) -> list[tuple[str, Both]]:

@@ -4,6 +4,7 @@ Errors are shown in percent, in tables with their 95 % interval; a gain is in po
 """
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -22,6 +23,7 @@ from lacal.tau.selection import RULES
 
 BARS = "▁▂▃▄▅▆▇█"
 WORST_CLASSES = 5
+WIDTH = 100  # columns
 
 
 def percent(one: Rate) -> str:
@@ -48,6 +50,11 @@ def with_interval(one: Rate, unit: str = "") -> str:
 def points(value: float) -> str:
     """A difference of errors in percentage points, signed."""
     return f"{100 * value:+.1f}"
+
+
+def lines_of(sentence: str) -> list[Block]:
+    """A long sentence in lines of a screen's width."""
+    return list(textwrap.wrap(sentence, WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -80,7 +87,7 @@ def error_table(
         ]
     if target is not None:
         prior = target.prior
-        named.append((f"error under {printable(target.name, 40)}", lambda one: one.under(prior)))
+        named.append((f"error {target.in_short()}", lambda one: one.under(prior)))
     named.append(("micro error", ClassTally.micro))
     rows = []
     for name, error in named:
@@ -103,7 +110,7 @@ def tuning(found: Tuning, source: Source, groups: Groups) -> list[Block]:
         f"{_method(found)} at tau = {found.tau:g}: balanced error {100 * (was.value or 0):.1f} % -> "
         f"{100 * (now.value or 0):.1f} % on {printable(source.place)}",
         f"gain {points(gain.value)} points, 95 % interval {points(gain.low)} to {points(gain.high)}; "
-        f"cross-fitted {points(crossed.gain)} ± {100 * crossed.standard_error:.1f}; "
+        f"cross-fitted {points(crossed.gain)} (standard error {100 * crossed.standard_error:.1f}); "
         f"tau 95 % {found.bootstrap.tau.low:g} to {found.bootstrap.tau.high:g}",
         error_table(found.unadjusted, found.adjusted, groups),
         table(["tau by", "tau", "balanced error %"], _pick_rows(found)),

@@ -125,8 +125,9 @@ def absent(tally: ClassTally, names: Sequence[str] | None, row: str = "row") -> 
     """About classes that no row speaks for."""
     if not tally.absent.size:
         return []
+    have, do = ("has", "does") if tally.absent.size == 1 else ("have", "do")
     return [
-        f"{tally.absent.size} of {tally.support.size} classes have no {row} and do not count: "
+        f"{tally.absent.size} of {tally.support.size} classes {have} no {row} and {do} not count: "
         f"{some_classes(tally.absent.tolist(), names)}"
     ]
 

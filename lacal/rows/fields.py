@@ -7,7 +7,7 @@
 - ids: the field asked for; else `id` or `ids`; else none.
 """
 
-from lacal.classes.names import class_numbers, shown
+from lacal.classes.names import class_numbers, near_miss, shown
 from lacal.errors import DataError
 from lacal.formats import Field, Table
 
@@ -35,6 +35,20 @@ def field_named(table: Table, asked: str | None, usual: tuple[str, ...], option:
     return found[0] if found else None
 
 
+def skipped(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The fields to leave out, of those that are there; a name that is nearly one is a mistake.
+
+    Of two files that a command reads only one may have the field.
+    """
+    for name in names:
+        guess = "" if name in table.fields else near_miss(name, tuple(table.fields))
+        if guess:
+            raise DataError(
+                f"{table.path}: has no field {shown(name)} (--skip-key); it has {_listed(table)}.{guess}"
+            )
+    return names
+
+
 def logits_fields(table: Table, asked: str | None, taken: set[str | None]) -> tuple[Field, ...]:
     """The one field (n, k) of the logits, or the k fields (n,) of one column a class."""
     fields = table.fields
@@ -44,6 +58,7 @@ def logits_fields(table: Table, asked: str | None, taken: set[str | None]) -> tu
                 f"{table.path}: has no field {shown(asked)} (--logits-key); it has {_listed(table)}"
             )
         return (_two_dimensional(table, fields[asked]),)
+    fields = {name: one for name, one in fields.items() if name not in taken}
     if asked is not None:
         chosen = [one for one in fields.values() if one.name.startswith(asked[:-1])]
         return _class_columns(table, chosen, asked)
@@ -60,7 +75,7 @@ def logits_fields(table: Table, asked: str | None, taken: set[str | None]) -> tu
             f"{table.path}: several fields could be the logits; choose one with --logits-key; "
             f"it has {_listed(table)}"
         )
-    columns = [one for one in fields.values() if one.name not in taken and len(one.shape) == 1]
+    columns = [one for one in fields.values() if len(one.shape) == 1]
     prefixed = [one for one in columns if one.name.startswith(CLASS_PREFIXES)]
     return _class_columns(table, prefixed or columns, None)
 
@@ -102,17 +117,24 @@ def _class_columns(table: Table, chosen: list[Field], asked: str | None) -> tupl
         wanted = f"columns {shown(asked)}" if asked else "logits"
         raise DataError(
             f"{table.path}: found no {wanted}: expected a field of two dimensions or a column for "
-            f"each of at least 2 classes; it has {_listed(table)}; name it with --logits-key"
+            f"each of at least 2 classes; it has {_listed(table)}; name it with --logits-key{_predicted(table)}"
         )
     if text:
         raise DataError(
             f"{table.path}: column {shown(text[0].name)} holds {text[0].stored}, so the columns are "
-            "not all logits; drop it, name it with --id-key or --label-key, or choose the logits with "
-            "--logits-key 'PREFIX*'"
+            "not all logits; leave it out with --skip-key, name it with --id-key or --label-key, or choose the "
+            "logits with --logits-key 'PREFIX*'"
         )
     if chosen[0].shape[0] == 0:
         raise DataError(f"{table.path}: holds no rows; expected at least one")
     return tuple(numeric)
+
+
+def _predicted(table: Table) -> str:
+    """A word about predictions that go by another name than `prediction`."""
+    if not any("pred" in name.lower() for name in table.fields):
+        return ""
+    return "; a predictions file holds the columns `label` and `prediction`: rename them so"
 
 
 def own_names(table: Table, fields: tuple[Field, ...]) -> tuple[str, ...] | None:
@@ -161,5 +183,8 @@ def _shape(one: Field) -> str:
 def _listed(table: Table) -> str:
     if list(table.fields) == [""]:
         return f"one array of shape {_shape(table.fields[''])}"
-    some = [f"{shown(one.name)} {_shape(one)} {one.stored}" for one in table.fields.values()]
+    some = [
+        f"{shown(one.name)} {'' if one.shape == (None,) else _shape(one) + ' '}{one.stored}"
+        for one in table.fields.values()
+    ]
     return ", ".join(some[:8]) + (f" and {len(some) - 8} more" if len(some) > 8 else "")

@@ -113,7 +113,11 @@ class Overlap:
 
     def update(self, batch: Batch) -> None:
         """Look through a batch."""
-        self.found |= np.isin(self.tuned, row_hashes(batch.logits))
+        self.add(row_hashes(batch.logits))
+
+    def add(self, hashes: Hashes) -> None:
+        """Look through rows by their hashes, of the kind that is looked for."""
+        self.found |= np.isin(self.tuned, hashes)
 
     @property
     def share(self) -> float:

@@ -16,6 +16,10 @@ from lacal.formats.shown import printable
 from lacal.rows.decisions import Decisions
 
 
+class OtherRowsError(DataError):
+    """Two sources of the same classes whose rows are not evidently the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Joined:
     """The rows that two sources share.
@@ -47,8 +51,9 @@ def join(first: Decisions, second: Decisions) -> Joined:
     """The rows of both, paired by id; in the order of the files where neither has ids.
 
     Raises:
-        DataError: An id occurs twice, labels of one row differ, classes differ, no row is shared; or one side has
-            no ids, or the rows of two files without ids are not evidently the same.
+        OtherRowsError: No row is shared, labels of one row differ, one side has no ids, or the rows of two files without
+            ids are not evidently the same.
+        DataError: An id occurs twice, or classes differ.
     """
     names = agree(first.class_names, first.place, second.class_names, second.place)
     classes = _classes(first, second)
@@ -91,12 +96,12 @@ def _comparable(first: Decisions, second: Decisions) -> tuple[Ids, Ids] | None:
 
     `lacal adjust` numbers the rows of a source without ids, so those numbers are no more than their order.
     """
-    sides = [None if one.ids is None else _plain(one.ids) for one in (first, second)]
+    sides = [None if one.ids is None else plain_ids(one.ids) for one in (first, second)]
     if any(ids is None for ids in sides):
         for one, ids in zip((first, second), sides, strict=True):
             if ids is not None and not np.array_equal(ids, np.arange(ids.size)):
                 other = second if one is first else first
-                raise DataError(
+                raise OtherRowsError(
                     f"{_shown(other)}: has no ids, {_shown(one)} has; rows are joined by id; add a field `id` to it, "
                     "or name one with --id-key"
                 )
@@ -109,8 +114,8 @@ def _comparable(first: Decisions, second: Decisions) -> tuple[Ids, Ids] | None:
     return ours, theirs
 
 
-def _plain(ids: Ids) -> Ids:
-    """Ids as 64-bit whole numbers where they are numbers; floats that are not whole become text."""
+def plain_ids(ids: Ids) -> Ids:
+    """Ids as 64-bit whole numbers where they are numbers, else text; floats that are not whole become text."""
     if ids.dtype.kind == "f":
         whole = np.isfinite(ids) & (np.abs(ids) < 2**53)
         if whole.all() and (ids == np.floor(ids)).all():
@@ -122,13 +127,13 @@ def _plain(ids: Ids) -> Ids:
 def _same_order(first: Decisions, second: Decisions) -> Rows:
     """Every row beside the row of its number; refused unless the labels show that they are the same rows."""
     if first.labels.size != second.labels.size:
-        raise DataError(
+        raise OtherRowsError(
             f"{_shown(second)}: has {second.labels.size:,} rows, {_shown(first)} has {first.labels.size:,}, and there "
             "are no ids to join them by; add a field `id` to both"
         )
     differ = np.flatnonzero(first.labels != second.labels)
     if differ.size:
-        raise DataError(
+        raise OtherRowsError(
             f"{_shown(second)}: row {differ[0]} has another label than in {_shown(first)} ({differ.size:,} rows differ), so "
             "these are not the same rows in the same order; add a field `id` to both"
         )
@@ -146,7 +151,7 @@ def _same_ids(
     found = ranked[place] == one if ranked.size else np.zeros(one.size, np.bool_)
     rows = np.flatnonzero(found), orders[1][place[found]]
     if not rows[0].size:
-        raise DataError(
+        raise OtherRowsError(
             f"{_shown(second)}: shares no row with {_shown(first)}: ids such as {_id(other[0])} there, {_id(one[0])} here; "
             "compare predictions of the same rows, or name the ids with --id-key"
         )
@@ -177,7 +182,7 @@ def _labels(
     if differ.size:
         row = at[differ[0]]
         named = "" if first.ids is None else f" (id {_id(first.ids[row])})"
-        raise DataError(
+        raise OtherRowsError(
             f"{_shown(second)}: the label of row {by[differ[0]]} is {other[differ[0]]}, but {one[differ[0]]} in "
             f"{_shown(first)}, row {row}{named} ({differ.size:,} rows differ); both must hold the same labels"
         )

@@ -1,5 +1,11 @@
-"""Labels from a field of a file: whole numbers 0..k-1, or class names where the names are known."""
+"""Labels from a field of a file: whole numbers 0..k-1, or class names where the names are known.
 
+A row without a label is one whose label the user names (`--ignore-label`): a number, a text, or "" for an empty
+cell, a null, or NaN.
+"""
+
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +16,13 @@ from numpy.typing import NDArray
 from lacal.batch import NO_LABEL, Labels
 from lacal.classes.names import near_miss, shown
 from lacal.errors import DataError
-from lacal.formats import Table
+from lacal.formats import MayBeEmpty, Table
 
 LABEL_FIELDS = ("label", "labels")
+WHOLE = re.compile(r"\s*(-?)0*(\d+)(\.0*)?\s*", re.ASCII)  # pandas writes 3.0 beside empty cells
+LARGEST = 2**62
+IGNORED = -(2**63)  # of a row whose label the user named
+Ignored = str | int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +35,10 @@ class LabelReader:
         whole: The labels of that file.
         classes: k.
         numbers: Class name -> number, where names are known.
-        ignore: Value of rows that carry no label.
+        ignore: What rows without a label carry, as text; "" is an empty cell, a null or NaN.
         rows: Number of labels, where known beforehand.
+        unlabelled: Number that rows without a label carry too, where lacal wrote them.
+        required: Whether every row must have one, as predictions do.
     """
 
     place: str
@@ -34,8 +46,10 @@ class LabelReader:
     whole: NDArray[Any] | None
     classes: int
     numbers: Mapping[str, int]
-    ignore: int | None
+    ignore: str | None
     rows: int | None
+    unlabelled: int | None = None
+    required: bool = False
 
     @classmethod
     def open(
@@ -45,11 +59,14 @@ class LabelReader:
         *,
         classes: int,
         class_names: tuple[str, ...] | None,
-        ignore: int | None,
+        ignore: Ignored,
         apart: bool,
+        unlabelled: int | None = None,
+        required: bool = False,
     ) -> "LabelReader":
         """Read labels from a field of `table`, which is the logits' own file or one `apart`."""
         key = _label_key(table, key)
+        table = table if required else where_empty(table, key)
         one = table.fields[key]
         place = f"{table.path}: {shown(key)}" if key else str(table.path)
         if len(one.shape) != 1:
@@ -61,10 +78,22 @@ class LabelReader:
         if one.kind not in ("int", "float", "text"):
             raise DataError(f"{place} holds {one.stored}, expected class numbers or names")
         numbers = {name: j for j, name in enumerate(class_names or ())}
+        ignored = None if ignore is None else str(ignore)
+        whole, rows = None, one.shape[0]
         if apart:
             whole = table.read(key)
-            return cls(place, None, whole, classes, numbers, ignore, whole.shape[0])
-        return cls(place, key, None, classes, numbers, ignore, one.shape[0])
+            rows, key = whole.shape[0], None
+        return cls(
+            place,
+            key,
+            whole,
+            classes,
+            numbers,
+            ignored,
+            rows,
+            unlabelled=unlabelled,
+            required=required,
+        )
 
     @property
     def named_by_numbers(self) -> bool:
@@ -94,61 +123,95 @@ class LabelReader:
                     f"{self.place}: has {self.whole.shape[0]:,} labels, fewer than there are rows of "
                     "logits; they must pair up"
                 )
-        labels = self._numbers(raw, start)
-        wrong = (labels < 0) | (labels >= self.classes)
-        if self.ignore is not None:
-            ignored = labels == self.ignore
-            labels[ignored] = NO_LABEL
-            wrong &= ~ignored
+        labels = (
+            self._of_text(raw, start) if raw.dtype.kind == "U" else self._of_numbers(raw, start)
+        )
+        ignored = labels == IGNORED
+        wrong = ~ignored & ((labels < 0) | (labels >= self.classes))
         if wrong.any():
             self._refuse(labels, wrong, start)
+        labels[ignored] = NO_LABEL
         return labels
 
-    def _numbers(self, raw: NDArray[Any], start: int) -> Labels:
-        if raw.dtype.kind in "iu":
-            if raw.dtype == np.uint64:
-                raw = np.minimum(raw, np.uint64(np.iinfo(np.int64).max))
-            return raw.astype(np.int64)
+    def _of_numbers(self, raw: NDArray[Any], start: int) -> Labels:
+        """Labels that are stored as numbers; `IGNORED` where the user named them."""
         if raw.dtype.kind == "f":
+            empty = np.isnan(raw) & (self.ignore is not None and self.ignore.lower() in ("", "nan"))
             whole = np.isfinite(raw) & (np.abs(raw) < 2**53)
             whole &= np.where(whole, raw, 0) == np.floor(np.where(whole, raw, 0))
-            if not whole.all():
-                row = int((~whole).argmax())
+            if not (whole | empty).all():
+                row = int((~(whole | empty)).argmax())
+                hint = self._ignoring("") if np.isnan(raw[row]) else ""
                 raise DataError(
                     f"{self.place}: row {start + row} is {raw[row]}, expected a whole class number "
-                    f"0..{self.classes - 1}"
+                    f"0..{self.classes - 1}{hint}"
                 )
-            return raw.astype(np.int64)
-        by_name_only = self.named_by_numbers
-        return np.array(
-            [self._number(str(text), start + i, by_name_only) for i, text in enumerate(raw)],
-            np.int64,
+            labels = np.where(empty, 0, raw).astype(np.int64)
+        else:
+            empty = np.zeros(raw.shape, np.bool_)
+            largest = raw.dtype.type(min(LARGEST, np.iinfo(raw.dtype).max))
+            labels = np.maximum(np.minimum(raw, largest).astype(np.int64), -LARGEST)
+        for number in self._ignored:
+            empty |= labels == number
+        labels[empty] = IGNORED
+        return labels
+
+    @property
+    def _ignored(self) -> tuple[int, ...]:
+        """The numbers that rows without a label carry."""
+        named = whole_number(self.ignore or "")
+        return tuple(number for number in (named, self.unlabelled) if number is not None)
+
+    def _of_text(self, raw: NDArray[Any], start: int) -> Labels:
+        """Labels that are stored as text, names or numbers; `IGNORED` where the user named them."""
+        by_name_only, ignored = self.named_by_numbers, self._ignored
+        labels = np.empty(raw.size, np.int64)
+        for i, text in enumerate(raw.tolist()):
+            labels[i] = IGNORED
+            if text == self.ignore:
+                continue
+            number = self.numbers.get(text)
+            # Where a class name is itself a number, "3" could be a name or a number: it is a name.
+            if number is None and not by_name_only:
+                number = whole_number(text)
+                if number in ignored:
+                    continue
+            if number is None:
+                raise self._no_label(text, start + i, by_name_only)
+            labels[i] = number
+        return labels
+
+    def _no_label(self, text: str, row: int, by_name_only: bool) -> DataError:
+        """What is said of a text that is no label."""
+        known = (
+            f"one of the {self.classes} class names or a class number 0..{self.classes - 1}"
+            if self.numbers and not by_name_only
+            else f"one of the {self.classes} class names, which are numbers themselves"
+            if self.numbers
+            else f"a class number 0..{self.classes - 1} (no class names are known; they come with named counts, --counts, or with the model)"
+        )
+        guess = near_miss(text, tuple(self.numbers))
+        hint = "" if guess else self._ignoring(text)
+        got = shown(text) if text else "empty"
+        return DataError(
+            f"{self.place}: row {row} is {got}, expected {known}{hint}{guess and '.' + guess}"
         )
 
-    def _number(self, text: str, row: int, by_name_only: bool) -> int:
-        number = self.numbers.get(text)
-        if number is not None:
-            return number
-        digits = text.removeprefix("-")
-        # Where a class name is itself a number, "3" could be a name or a number: it is a name.
-        if not (digits.isascii() and digits.isdigit()) or by_name_only:
-            hint = near_miss(text, tuple(self.numbers))
-            known = (
-                f"one of the {self.classes} class names or a class number 0..{self.classes - 1}"
-                if self.numbers and not by_name_only
-                else f"one of the {self.classes} class names, which are numbers themselves"
-                if self.numbers
-                else f"a class number 0..{self.classes - 1} (no class names are known; they come with named counts, --counts, or with the model)"
-            )
-            raise DataError(f"{self.place}: row {row} is {shown(text)}, expected {known}.{hint}")
-        value = int(text) if len(digits) < 19 else 2**62
-        return max(min(value, 2**62), -(2**62))
+    def _ignoring(self, text: str) -> str:
+        """How to say that such rows have no label, where they may have none."""
+        if self.ignore is not None or self.required:
+            return ""
+        if not text:
+            return "; if such rows have no label, say --ignore-label ''"
+        if len(text) > 60 or not text.isprintable():
+            return "; rows without a label are named with --ignore-label"
+        return f"; if {shown(text)} means 'no label', say --ignore-label {shlex.quote(text)}"
 
     def _refuse(self, labels: Labels, wrong: NDArray[np.bool_], start: int) -> None:
         row = int(wrong.argmax())
         values = np.unique(labels[wrong])
         hint = "labels must number the columns of the logits"
-        if self.ignore is None and values.size == 1:
+        if self.ignore is None and not self.required and values.size == 1:
             hint = f"if {values[0]} means 'no label', say --ignore-label {values[0]}"
         if values.size == 1 and values[0] == self.classes:
             hint = f"if the labels run 1..{self.classes}, subtract 1 first"
@@ -156,6 +219,22 @@ class LabelReader:
             f"{self.place}: row {start + row} has label {labels[row]}, expected "
             f"0..{self.classes - 1}; {hint}"
         )
+
+
+def where_empty(table: Table, key: str) -> Table:
+    """The table, whose labels may be empty where its format knows empty cells; the reader judges them."""
+    one = table.fields[key]
+    plain = len(one.shape) == 1 and one.kind in ("int", "float", "text")
+    return table.with_empty(key) if plain and isinstance(table, MayBeEmpty) else table
+
+
+def whole_number(text: str) -> int | None:
+    """The whole number that a text is, held where int64 holds it."""
+    found = WHOLE.fullmatch(text)
+    if found is None:
+        return None
+    value = int(found[2]) if len(found[2]) < 19 else LARGEST
+    return -min(value, LARGEST) if found[1] else min(value, LARGEST)
 
 
 def _label_key(table: Table, key: str | None) -> str:

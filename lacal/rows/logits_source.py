@@ -25,10 +25,11 @@ from lacal.rows.fields import (
     logits_fields,
     own_names,
     refuse_adjusted,
+    skipped,
     width,
 )
 from lacal.rows.ids import IdCheck
-from lacal.rows.labels import LabelReader
+from lacal.rows.labels import Ignored, LabelReader, where_empty
 from lacal.rows.scores import ScoreDoor
 from lacal.rows.weights import WeightField
 
@@ -43,9 +44,10 @@ class SourceOptions:
         label_key: Field of the labels.
         id_key: Field of the ids.
         scores: "logits", "log-probs" or "probs"; None is logits with a check that they look like it.
-        ignore_label: Label value of rows without a label.
+        ignore_label: Label of rows without one: a number, a text, or "" for an empty cell.
         rows_per_batch: Rows of one batch; None for about 16 MB.
         weight_key: Field of the rows' weights; None where every row counts 1.
+        skip_keys: Fields that are neither logits nor anything else, where the file has them.
     """
 
     labels: Path | None = None
@@ -53,9 +55,10 @@ class SourceOptions:
     label_key: str | None = None
     id_key: str | None = None
     scores: str | None = None
-    ignore_label: int | None = None
+    ignore_label: Ignored = None
     rows_per_batch: int | None = None
     weight_key: str | None = None
+    skip_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +174,15 @@ def open_source(
     label_field = None
     if options.labels is None:
         label_field = field_named(table, options.label_key, LABEL_NAMES, "--label-key")
+    if label_field is not None:
+        table = where_empty(table, label_field)
     id_field = field_named(table, options.id_key, ID_NAMES, "--id-key")
     if id_field is not None:
         check_id_field(table, id_field)
     # A label column beside the logits is no class, also where the labels come from elsewhere.
     beside = label_field or field_named(table, None, LABEL_NAMES, "--label-key")
     weighing = None if options.weight_key is None else WeightField.of(table, options.weight_key)
-    taken = {beside, id_field, options.weight_key} - {None}
+    taken = {beside, id_field, options.weight_key, *skipped(table, options.skip_keys)} - {None}
     chosen = logits_fields(table, options.logits_key, taken)
     if not allow_adjusted:
         refuse_adjusted(place, chosen[0])
@@ -197,8 +202,9 @@ def open_source(
             label_field if options.labels is None else options.label_key,
             classes=classes,
             class_names=names or class_names,
-            ignore=_ignored(table, options),
+            ignore=options.ignore_label,
             apart=options.labels is not None,
+            unlabelled=NO_LABEL if options.labels is None and _of_infer(table) else None,
         )
         reader.check_length(rows, place)
     door = ScoreDoor(place, options.scores, chosen[0].stored, shift_blind)
@@ -206,12 +212,9 @@ def open_source(
     return LogitsSource(table, chosen, names, id_field, reader, door, rows_per_batch, weighing)
 
 
-def _ignored(table: Table, options: SourceOptions) -> int | None:
-    """The label of rows without one: as the user says, else as `lacal infer` writes it."""
-    of_infer = isinstance(table, Noted) and table.inference is not None
-    if options.ignore_label is None and of_infer and options.labels is None:
-        return NO_LABEL
-    return options.ignore_label
+def _of_infer(table: Table) -> bool:
+    """Whether `lacal infer` wrote the file, with -1 for rows without a label."""
+    return isinstance(table, Noted) and table.inference is not None
 
 
 def _stacked(columns: tuple[NDArray[Any], ...]) -> NDArray[Any]:

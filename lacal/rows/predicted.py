@@ -13,7 +13,7 @@ from lacal.formats import Table
 from lacal.formats.fields import refuse_unusable
 from lacal.formats.shown import place
 from lacal.rows.fields import LABEL_NAMES, field_named
-from lacal.rows.labels import LabelReader
+from lacal.rows.labels import Ignored, LabelReader, where_empty, whole_number
 
 PREDICTION_FIELDS = ("prediction", "predictions")
 ROWS = 1 << 16
@@ -64,7 +64,7 @@ def open_predicted(
     classes: int | None = None,
     class_names: tuple[str, ...] | None = None,
     label_key: str | None = None,
-    ignore: int | None = None,
+    ignore: Ignored = None,
 ) -> PredictedRows:
     """Find labels and predictions in a file that `is_predictions`.
 
@@ -73,38 +73,40 @@ def open_predicted(
         classes: How many there are, where known from elsewhere.
         class_names: Names known from elsewhere; the file's own by default.
         label_key: Field of the labels; `label` or `labels` by default.
-        ignore: Label of rows without one; what `lacal adjust` writes, -1, by default.
+        ignore: Label of rows without one, beside what `lacal adjust` writes, -1.
 
     Raises:
         DataError: There is no such field, or it holds no class numbers or names.
     """
-    ignore = NO_LABEL if ignore is None else ignore
     prediction = next(name for name in table.fields if name.lower() in PREDICTION_FIELDS)
     label = field_named(table, label_key, LABEL_NAMES, "--label-key")
     if label is None:
-        raise DataError(f"{place(table.path)}: has no field `label`; name it with --label-key")
+        raise DataError(
+            f"{place(table.path)}: has no field `label`, which a predictions file holds beside `prediction`; name it "
+            "with --label-key"
+        )
+    table = where_empty(table, label)
     names = table.class_names if class_names is None else class_names
     known = classes if classes is not None else len(names) if names else None
     k = max(2, _largest(table, [prediction, label], ignore) + 1) if known is None else known
-    readers = [
-        LabelReader.open(table, name, classes=k, class_names=names, ignore=ignored, apart=False)
-        for name, ignored in ((label, ignore), (prediction, None))
-    ]
-    return PredictedRows(table, k, names, known is not None, *readers)
+    how: dict[str, Any] = {"classes": k, "class_names": names, "apart": False}
+    labels = LabelReader.open(table, label, ignore=ignore, unlabelled=NO_LABEL, **how)
+    predictions = LabelReader.open(table, prediction, ignore=None, required=True, **how)
+    return PredictedRows(table, k, names, known is not None, labels, predictions)
 
 
-def _largest(table: Table, names: list[str], ignore: int) -> int:
+def _largest(table: Table, names: list[str], ignore: Ignored) -> int:
     """The largest class number that occurs, in whole numbers, floats or digits."""
-    largest = 0
+    largest, ignored = 0, whole_number(str(ignore or ""))
     for name in table.fields.keys() & set(names):
         refuse_unusable(table.path, table.fields[name])  # images come in blocks too
     for columns in table.blocks(names, ROWS):
         for column in columns:
             if column.dtype.kind == "U":
-                short = column[np.char.str_len(column) <= 9].tolist()
-                digits = [int(text) for text in short if text.isascii() and text.isdigit()]
-                column = np.array(digits, np.int64)
-            numbers = column[np.isfinite(column) & (column != ignore)]
+                digits = map(whole_number, np.unique(column).tolist())
+                column = np.array([one for one in digits if one is not None], np.int64)
+            numbers = column[np.isfinite(column)]
+            numbers = numbers if ignored is None else numbers[numbers != ignored]
             largest = max(largest, int(numbers.max(initial=0)))
     if largest > MOST_CLASSES:
         raise DataError(

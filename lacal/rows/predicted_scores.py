@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lacal.batch import BATCH_ELEMENTS, Labels, PerClass, PerRow
 from lacal.classes.prior import LabelPrior
+from lacal.classes.target import TargetPrior
 from lacal.errors import DataError
 from lacal.formats import Table
 from lacal.formats.table import Scored
@@ -64,6 +65,7 @@ class FieldsBeside:
         unadjusted: Prediction of the model as it was.
         weights: Row weights.
         meaning: What the file says its confidences and probabilities are of the adjusted logits.
+        target: The class shares that they are for; None where nobody knows.
     """
 
     confidence: str | None
@@ -71,6 +73,7 @@ class FieldsBeside:
     unadjusted: str | None
     weights: WeightField | None
     meaning: Probabilities
+    target: TargetPrior | None
 
     @classmethod
     def of(cls, table: Table, weight_key: str | None) -> "FieldsBeside":
@@ -86,7 +89,7 @@ class FieldsBeside:
             wide[0] if wide else None,
             UNADJUSTED if UNADJUSTED in fields else None,
             None if weight_key is None else WeightField.of(table, weight_key),
-            _meaning(table),
+            *_meaning(table),
         )
 
 
@@ -118,6 +121,18 @@ class PredictionsFile:
     def class_names(self) -> tuple[str, ...] | None:
         """Names of the classes, where known."""
         return self.rows.class_names
+
+    @property
+    def target(self) -> TargetPrior | None:
+        """The class shares that its probabilities are for; None where nobody knows.
+
+        Without a word about them, what `lacal adjust` wrote is for equal shares.
+        """
+        beside = self.beside
+        if beside.target is not None:
+            return beside.target
+        of_adjust = beside.unadjusted is not None and beside.confidence is not None
+        return TargetPrior.uniform(self.classes) if of_adjust else None
 
     def scored_rows(self) -> Iterator[ScoredRows]:
         """All rows in order.
@@ -163,8 +178,8 @@ def open_predictions(
         table: The opened file; it `is_predictions`.
         prior: Training counts, which say how many classes there are; without them it is the number of
             the file's class names or of its scores a row, or the largest class number, plus one.
-        options: Fields of labels, ids and weights, and the label of rows without one: what `lacal adjust`
-            writes, -1, by default.
+        options: Fields of labels, ids and weights, and the label of rows without one, beside what `lacal
+            adjust` writes, -1.
 
     Raises:
         DataError: A field is missing, or of another number of classes.
@@ -180,7 +195,7 @@ def open_predictions(
         label_key=options.label_key,
         ignore=options.ignore_label,
     )
-    target = beside.meaning.log_target
+    target = None if beside.target is None else beside.target.prior
     for what, size in (
         ("scores a row", width),
         ("target shares", None if target is None else target.size),
@@ -200,6 +215,7 @@ def _reader(rows: PredictedRows, field: str) -> LabelReader:
         class_names=rows.class_names,
         ignore=None,
         apart=False,
+        required=True,
     )
 
 
@@ -215,16 +231,17 @@ def _confidence(raw: NDArray[Any], start: int, place: str) -> PerRow:
     return np.minimum(confidence, 1.0)
 
 
-def _meaning(table: Table) -> Probabilities:
+def _meaning(table: Table) -> tuple[Probabilities, TargetPrior | None]:
     """Temperature and target prior, where `lacal adjust` noted them in the file."""
     note = table.probabilities if isinstance(table, Scored) else None
     if note is None:
-        return Probabilities()
+        return Probabilities(), None
     try:
         known = strict_json(note)
         temperature = float(known["temperature"])
         shares = known.get("target_shares")
         target = None if shares is None else np.array(shares, np.float64)
+        name = str(known.get("target_prior", "the file"))
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise DataError(
             f"{table.path}: 'probabilities' in its metadata cannot be read; write the file anew"
@@ -234,8 +251,10 @@ def _meaning(table: Table) -> Probabilities:
             f"{table.path}: 'probabilities' in its metadata holds no temperature above 0 and class shares; write "
             "the file anew"
         )
-    with np.errstate(divide="ignore"):
-        return Probabilities(temperature, None if target is None else np.log(target))
+    if target is None:
+        return Probabilities(temperature), None
+    told = TargetPrior(name, target)
+    return Probabilities(temperature, told.log_prior), told
 
 
 def _are_shares(target: PerClass) -> bool:

@@ -62,8 +62,8 @@ class ClassChange:
     Attributes:
         name: Of the class.
         n: Its labelled rows.
-        before: Recall.
-        after: Recall.
+        before: Error.
+        after: Error.
     """
 
     name: str

@@ -13,6 +13,7 @@ from lacal.report.charts.marks import (
     number_ticks,
     percent,
     room,
+    signed,
     text_width,
 )
 from lacal.report.charts.style import SMALL, TEXT, WIDTH, axes, canvas, colour, styled
@@ -85,7 +86,7 @@ def _mark(upper: Any, chosen: Pick, shown: TauCurve) -> None:
     low, high = upper.get_xlim()
     right = (chosen.tau - low) / (high - low) < 0.6
     upper.annotate(
-        f"{shown.chosen_words} {shown.symbol} = {chosen.tau:.4g}: {percent(chosen.error)}",
+        f"{shown.chosen_words} {shown.symbol} = {signed(chosen.tau, 4)}: {percent(chosen.error)}",
         (chosen.tau, 1), (6 if right else -6, -2), ("data", "axes fraction"), "offset points",
         color=accent, ha="left" if right else "right", va="top",
     )  # fmt: skip
@@ -115,7 +116,7 @@ def _rules(lower: Any, rows: list[Pick], shown: TauCurve) -> None:
         lower.plot(
             [np.clip(one.tau, low, high)], [at], "o", color=shade, markersize=5, clip_on=False
         )
-        words = f"{one.name}: {shown.symbol} {one.tau:.4g}, error {percent(one.error)}"
+        words = f"{one.name}: {shown.symbol} {signed(one.tau, 4)}, error {percent(one.error)}"
         _beside(lower, words, at, (float(start), float(stop)), shade)
     if shown.unadjusted is not None:
         dash, grey = (low, low + DASH * _unit(lower)), colour("before")
@@ -186,5 +187,5 @@ def group_curves(shown: GroupCurves) -> Any:
 
 
 def _rows(rule: str, n: int) -> str:
-    counted = f", n = {n:,}"
+    counted = f", n = {n:,}" if rule else f"n = {n:,}"
     return f"{rule}{counted}" if len(rule) + len(counted) <= 20 else cut(rule, 20)

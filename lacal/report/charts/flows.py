@@ -122,4 +122,4 @@ def _words(one: Any, shown: Flows) -> None:
     for count, (word, role) in zip(counts, OUTCOMES, strict=True):
         text = f"■ {count:,} {word}"
         one.text(x, 9, text, color=colour(role), ha="left", va="center")
-        x += text_width(text, TEXT) + 12
+        x += text_width(text, TEXT) + 18

@@ -69,9 +69,14 @@ def number_ticks(axis: Any, low: float, high: float, most: int) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: signed(value)))
 
 
-def signed(value: float) -> str:
-    """A number in few digits, with a minus that is as wide as a plus."""
-    return f"{value:g}".replace("-", "\N{MINUS SIGN}")
+def signed(value: float, digits: int = 6) -> str:
+    """A number in few digits, with a minus that is as wide as a plus.
+
+    Example:
+        >>> signed(-0.7)
+        '−0.7'
+    """
+    return f"{value:.{digits}g}".replace("-", "\N{MINUS SIGN}")
 
 
 def round_ticks(low: float, high: float, most: int) -> list[float]:

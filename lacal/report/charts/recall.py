@@ -219,7 +219,8 @@ def _names(
     means: list[_Means],
 ) -> None:
     """Names of the classes that changed most and of the worst, as far as there is room."""
-    labels = Labels.on(one)
+    labels = Labels.on(one, above=0.0 if shown.bands else 1.2 * SMALL)
+    few = np.count_nonzero(present) <= FEW
     after = shown.after[present]
     before = after if shown.before is None else shown.before[present]
     for recalls in (before, after):
@@ -229,16 +230,17 @@ def _names(
         labels.keep_off_line(line.x, 100 * line.mean)
     for j in _worth_naming(shown, np.flatnonzero(present)):
         name = str(j) if shown.names is None else cut(shown.names[j], 18)
-        labels.place(name, float(x[j]), float(100 * shown.after[j]), SMALL, colour("ink"))
+        place = float(x[j]), float(100 * shown.after[j])
+        labels.place(name, *place, SMALL, colour("ink"), always=few)
 
 
 def _worth_naming(shown: ClassRecalls, present: NDArray[np.int64]) -> list[int]:
-    """Classes that changed most and the worst by turns; all of them where there are few."""
+    """The worst and those that changed most by turns; all of them where there are few."""
     after = shown.after[present]
     change = np.zeros(present.size) if shown.before is None else after - shown.before[present]
     worst = present[np.argsort(after, kind="stable")].tolist()
     order = np.argsort(-np.abs(change), kind="stable")
     moved = present[order][: np.count_nonzero(change)].tolist()
-    turns = zip_longest(moved, worst, fillvalue=worst[0])
+    turns = zip_longest(worst, moved, fillvalue=worst[0])
     mixed = list(dict.fromkeys(j for pair in turns for j in pair))
     return mixed if len(mixed) <= FEW else mixed[:NAMED]

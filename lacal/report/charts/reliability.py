@@ -8,9 +8,11 @@ from lacal.report.charts.data import Reliability, ReliabilityPanel
 from lacal.report.charts.marks import cut, number_ticks
 from lacal.report.charts.style import SMALL, TEXT, WIDTH, axes, canvas, colour, styled
 
-LEFT, GAP, TOP = 44.0, 30.0, 36.0
-SIDE = (WIDTH - LEFT - GAP - 12) / 2
+LEFT, GAP, TOP = 44.0, 42.0, 36.0
+SIDE = (WIDTH - LEFT - GAP - 10) / 2
 COUNTS = 26.0  # height of the counts below a panel
+LETTERS = 28, 38  # of a title as large as other text, and of one at all
+ENDS = (-3.0, 103.0)  # percent; a dot at 0 or 100 lies within the frame
 STEP = SIDE + COUNTS + 92.0  # from one line of panels to the next
 
 
@@ -29,8 +31,8 @@ def reliability(shown: Reliability) -> Any:
 
 
 def _panel(upper: Any, panel: ReliabilityPanel, *, first: bool) -> None:
-    upper.set_xlim(0, 100)
-    upper.set_ylim(0, 100)
+    upper.set_xlim(*ENDS)
+    upper.set_ylim(*ENDS)
     upper.set_xticks([])
     upper.plot([0, 100], [0, 100], color=colour("muted"), linewidth=0.9, dashes=(3, 3))
     used = np.flatnonzero(panel.n > 0)
@@ -45,9 +47,10 @@ def _panel(upper: Any, panel: ReliabilityPanel, *, first: bool) -> None:
     )
     upper.plot(x, y, "o", color=panel.colour, markersize=4.5, clip_on=False, zorder=3)
     number_ticks(upper.yaxis, 0, 100, 4)
+    title = cut(panel.title, LETTERS[1])
     upper.annotate(
-        cut(panel.title, 28), (0, 1), (0, 20), "axes fraction", "offset points", color=panel.colour,
-        fontsize=TEXT, ha="left", va="bottom", annotation_clip=False, fontweight="bold",
+        title, (0, 1), (0, 20), "axes fraction", "offset points", color=panel.colour,
+        fontsize=TEXT if len(title) <= LETTERS[0] else 0.8 * TEXT, ha="left", va="bottom", annotation_clip=False, fontweight="bold",
     )  # fmt: skip
     upper.annotate(
         panel.error, (0, 1), (0, 7), "axes fraction", "offset points", color=colour("muted"),
@@ -68,7 +71,7 @@ def _counts(lower: Any, panel: ReliabilityPanel) -> None:
         color=panel.colour,
         alpha=0.45,
     )
-    lower.set_xlim(0, 100)
+    lower.set_xlim(*ENDS)
     lower.set_ylim(0, 1)
     lower.set_yticks([])
     number_ticks(lower.xaxis, 0, 100, 4)

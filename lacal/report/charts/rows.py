@@ -20,7 +20,9 @@ from lacal.report.charts.marks import (
 from lacal.report.charts.style import SMALL, TEXT, WIDTH, axes, canvas, colour, styled
 
 TOP, FOOT = 26.0, 26.0
-ROW, LOW_ROW = 36.0, 30.0
+ROW, LOW_ROW, KEY = 36.0, 30.0, 16.0
+
+TITLE = "error, %, with 95 % intervals"
 
 Interval = tuple[float, float | None, float | None]
 
@@ -32,10 +34,14 @@ def errors(shown: Errors) -> Any:
     values = [_values(one) for one in rows]
     left = _names_width([one.name for one in rows], [one.detail for one in rows])
     right = text_width(max(values, key=len), TEXT) + 8
-    figure, one = _panel(len(rows), left, right, ROW)
+    compared = any(row.before is not None for row in rows)
+    # Long names of the sides stand on a line of their own, above the axis' name.
+    long = compared and text_width(f"{TITLE}● ● {''.join(shown.sides)}", TEXT) + 16 > WIDTH
+    key = KEY if long else 0.0
+    figure, one = _panel(len(rows), left, right, ROW, top=TOP + key)
     ends = [each for row in rows for each in (row.after, row.before)]
     _scale(one, [*ends, (0.0, None, None)], low=0.0, high=100.0)
-    above(one, "error, %, with 95 % intervals", left=-left)
+    above(one, TITLE, left=-left)
     for at, (row, value) in enumerate(zip(rows, values, strict=True)):
         _name(one, at, row.name, row.detail, left)
         up = 0.0 if row.before is None else 0.15
@@ -44,8 +50,8 @@ def errors(shown: Errors) -> Any:
         if row.after is not None:
             _dot(one, row.after, at + up, row.colour or colour("after"))
         _at_right(one, at, value, "ink")
-    if any(row.before is not None for row in rows):
-        sides_key(one, shown.sides, right=right)
+    if compared:
+        sides_key(one, shown.sides, right=right, up=8.0 + key)
     return figure
 
 
@@ -70,7 +76,7 @@ def methods(shown: Methods) -> Any:
     )  # fmt: skip
     one.axvline(0, color=colour("before"), linewidth=1.2)
     for at, row in enumerate(shown.rows):
-        _name(one, at, row.name, row.detail, left)
+        _name(one, at, row.name, row.detail.replace("= -", _minus("= -")), left)
         _at_right(one, at, percent(row.error[0]), "ink", end=62.0)
         if row.gain is None:
             one.plot([0], [at], "o", color=colour("before"), markersize=6, clip_on=False)
@@ -116,28 +122,31 @@ def method_groups(shown: Methods) -> Any:
 
 @styled
 def class_changes(shown: ClassChanges) -> Any:
-    """The classes that gained and lost most: an arrow from the recall before to the one after."""
+    """The classes that gained and lost most: an arrow from the error before to the one after, and the fall beside it."""
     rows = [*shown.gained, *shown.lost]
     names = [cut(one.name, 18) for one in rows]
     left = _names_width(names, [f"n = {one.n:,}" for one in rows])
     figure, one = _panel(len(rows), left, 52.0, LOW_ROW)
     one.set_xlim(-3, 103)
     number_ticks(one.xaxis, 0, 100, 5)
-    above(one, f"recall, %: {shown.sides[0]} → {shown.sides[1]}")
+    above(one, f"error, %: {shown.sides[0]} → {shown.sides[1]}", left=-left)
+    one.annotate(
+        "gain", (1, 1), (52, 8), "axes fraction", "offset points", color=colour("muted"), ha="right",
+        va="bottom", annotation_clip=False,
+    )  # fmt: skip
     for at, (row, name) in enumerate(zip(rows, names, strict=True)):
         _name(one, at, name, f"n = {row.n:,}", left)
-        shade = colour("after" if row.after > row.before else "accent")
+        shade = colour("after" if row.after < row.before else "accent")
         _arrow(one, row, at, shade)
-        _at_right(
-            one,
-            at,
-            f"{100 * (row.after - row.before):+.0f}".replace("-", "\N{MINUS SIGN}"),
-            None,
-            shade,
-        )
+        _at_right(one, at, _minus(f"{100 * (row.before - row.after):+.1f}"), None, shade, end=52.0)
     if shown.gained and shown.lost:
         one.axhline(len(shown.gained) - 0.5, color=colour("muted"), linewidth=0.8)
     return figure
+
+
+def _minus(text: str) -> str:
+    """With a minus that is as wide as a plus."""
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _arrow(one: Any, row: ClassChange, at: int, shade: str) -> None:

@@ -38,7 +38,7 @@ def group_curves(path: TauPath, groups: Groups, low: float, high: float) -> tupl
         if part.labels.size:
             present = int(np.count_nonzero(part.support))
             corners = steps_of(part, low, high)
-            rule, n = groups.rule[name], part.labels.size
+            rule, n = groups.rule[name] if groups.by_counts else "", part.labels.size
             curves.append(GroupCurve(name, rule, present, n, *corners, shade))
     return tuple(curves)
 

@@ -2,9 +2,10 @@
 
 A colour in a figure is always one of `LIGHT`. On a page the inline SVG names the role instead, as the CSS
 variable `--many` and so on, which has another value in the dark: `DARK`. Many, medium and few are told apart
-by people who see no red or green, and by lightness; before is grey and after is not, so that what changed
-stands out. Everything is laid out `WIDTH` units wide with text of `TEXT` units: on a phone of 360 pixels that
-is 9 pixels high, and on a desk, half as wide again, as large as the text around it.
+by people who see no red or green, and by lightness, and so are a fourth and a fifth group; before is grey and
+after is not, so that what changed stands out, and no group has their colours. Everything is laid out `WIDTH`
+units wide with text of `TEXT` units: on a phone of 360 pixels that is 9 pixels high, and on a desk, more than
+half as wide again, as large as the text around it.
 """
 
 import contextlib
@@ -21,6 +22,8 @@ LIGHT = {
     "many": "#0a5499",
     "medium": "#0e846d",
     "few": "#c44d0a",
+    "fourth": "#4a2508",
+    "fifth": "#00324d",
     "before": "#828b98",
     "after": "#5a3fc0",
     "accent": "#b8144e",
@@ -33,14 +36,16 @@ DARK = {
     "many": "#55a2ee",
     "medium": "#4fd6b6",
     "few": "#ff9350",
+    "fourth": "#b08a6a",
+    "fifth": "#66e0ff",
     "before": "#717a87",
     "after": "#ab98ff",
     "accent": "#ff86ad",
 }
 
 WIDTH = 400.0  # units of the viewBox, points on paper
-TEXT = 11.5
-SMALL = 10.5
+TEXT = 11.0
+SMALL = 10.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,7 +58,7 @@ def colour(role: str) -> str:
 
 def group_colours(groups: int) -> list[str]:
     """One colour a group, many to few; from six on some share one and are told apart by place."""
-    roles = ("many", "medium", "few", "after", "accent")
+    roles = ("many", "medium", "few", "fourth", "fifth")
     return [LIGHT[roles[at % len(roles)]] for at in range(groups)]
 
 

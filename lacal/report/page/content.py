@@ -35,10 +35,12 @@ class Section:
     Attributes:
         title: The heading.
         items: In order: sentences, tables, charts, the tau slider, the table of classes.
+        short: A word or two, for the line of links; the title where it is empty.
     """
 
     title: str
     items: "tuple[str | Table | Chart | Slider | ClassTable, ...]"
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Page:
         warnings: Sentences, shown right below it.
         sections: In order.
         facts: What is needed to redo it: files and fingerprints, command, versions, date of none.
+        failed: Sentences about what failed, shown before the warnings.
     """
 
     title: str
@@ -58,6 +61,7 @@ class Page:
     warnings: tuple[str, ...]
     sections: tuple[Section, ...]
     facts: tuple[tuple[str, str], ...]
+    failed: tuple[str, ...] = ()
 
     def charts(self) -> list[Chart]:
         """Every chart, in order."""

@@ -30,6 +30,7 @@ def error_section(
     title: str = "Errors",
     name: str = "errors",
     caption: str = CAPTION,
+    short: str = "Errors",
 ) -> Section:
     """Balanced, group and micro error, and the one under a target prior.
 
@@ -43,11 +44,12 @@ def error_section(
         title: The section's.
         name: The chart's.
         caption: Of the chart.
+        short: The section's name in the line of links.
     """
     shown = Errors(tuple(_rows(after, before, groups, target)), sides)
     told = "; ".join(f"{printable(one.name, NAME)} {_told(one, sides)}" for one in shown.rows)
     chart = Chart(name, caption, f"Errors: {told}.", lambda: figures.errors(shown))
-    return Section(title, (chart, *more))
+    return Section(title, (chart, *more), short)
 
 
 def _rows(
@@ -66,11 +68,13 @@ def _rows(
     rows = [row("balanced error", f"{balanced.classes:,} classes", lambda one: one.balanced())]
     masks = {} if groups is None else groups.masks
     for (group, mask), shade in zip(masks.items(), group_colours(len(masks)), strict=True):
-        rule = None if groups is None else groups.rule[group]
+        # A file is named once, among the facts.
+        rule = groups.rule[group] if groups is not None and groups.by_counts else None
         rows.append(row(group, rule, lambda one, mask=mask: one.balanced(mask), shade))  # type: ignore[misc]
     if target is not None:
         prior = target.prior
-        rows.append(row(f"under {target.name}", None, lambda one: one.under(prior)))
+        name = printable(target.name, NAME)
+        rows.append(row("in target shares", name, lambda one: one.under(prior)))
     return [*rows, row("micro error", None, lambda one: one.micro())]
 
 

@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from lacal.batch import PerClass
 from lacal.formats.shown import printable
-from lacal.metrics import TopLabelBins
 from lacal.report.adjusting import AdjustingReport
 from lacal.report.charts import figures
-from lacal.report.charts.data import Reliability, ReliabilityPanel
+from lacal.report.charts.data import Reliability
 from lacal.report.charts.style import colour
+from lacal.report.class_mix import ALIKE
 from lacal.report.page.content import Chart, Page, Section
 from lacal.report.page.of_evaluation import (
     answer,
@@ -18,8 +17,9 @@ from lacal.report.page.of_evaluation import (
     evaluation_sections,
     sentence_start,
 )
+from lacal.report.page.reliability_section import panel_of
 from lacal.report.page.sections import facts_of, flows_section
-from lacal.report.temperature import temperature_line, temperature_table
+from lacal.report.temperature import temperature_line, temperature_table, temperature_verdict
 
 
 def page_of_adjusting(one: AdjustingReport, command_line: str, warnings: tuple[str, ...]) -> Page:
@@ -64,26 +64,20 @@ def _temperature(one: AdjustingReport) -> list[Section]:
         # As the numbers in the table: every class alike where no target prior is given.
         shares = np.ones(warm.rows.shape[0]) if target is None else target.prior
         panels = tuple(
-            _panel(f"T = {value:.4g}", top, role, shares)
+            panel_of(f"T = {value:.4g}", top, colour(role), shares)
             for value, top, role in ((1.0, cold.top, "before"), (fitted.value, warm, "after"))
         )
         told = "; ".join(f"{panel.title}: {panel.error}" for panel in panels)
+        mix = f"{ALIKE}," if target is None else f"{target.in_words()},"
         items.append(
             Chart(
                 "temperature",
-                "Accuracy against confidence before and after the temperature, with 95 % intervals.",
-                f"Reliability diagrams: {told}.",
+                f"Accuracy against confidence before and after the temperature, {mix} with 95 % intervals.",
+                f"Reliability diagrams, {mix} {told}.",
                 lambda: figures.reliability(Reliability(panels)),
             )
         )
     items.append(temperature_table(fitted, target, one.measured.place, one.both))
-    return [Section("What the temperature does", tuple(items))]
-
-
-def _panel(title: str, top: TopLabelBins, role: str, shares: PerClass) -> ReliabilityPanel:
-    diagram, error = top.diagram(class_weights=shares), top.error(class_weights=shares)
-    told = "n/a" if error.value is None else f"{100 * error.value:.1f} %"
-    return ReliabilityPanel(
-        title, diagram.edges, diagram.confidence, diagram.accuracy, diagram.low, diagram.high, diagram.n,
-        colour(role), f"calibration error {told}",
-    )  # fmt: skip
+    verdict = temperature_verdict(fitted, one.measured.place, one.both)
+    items.append(f"{sentence_start(verdict)}.")
+    return [Section("What the temperature does", tuple(items), "Temperature")]

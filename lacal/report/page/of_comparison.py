@@ -13,13 +13,14 @@ from lacal.report.charts.style import group_colours
 from lacal.report.comparison import comparison_answer, comparison_text
 from lacal.report.document import Table
 from lacal.report.page.content import Chart, Page, Section
+from lacal.report.page.reliability_section import reliability_section
 from lacal.report.page.sections import (
     classes_section,
     counts_fact,
     facts_of,
+    groups_fact,
     inference_facts,
     recall_section,
-    reliability_section,
 )
 
 MOST_GROUPS = 8  # dots a method that can still be told apart
@@ -133,12 +134,11 @@ def _best(found: MethodComparison) -> list[Section]:
 
 
 def _facts(found: MethodComparison) -> list[tuple[str, str]]:
-    rules = [f"{name} {found.groups.rule[name]}" for name in found.groups.masks]
     return [
         ("tuned on", _split(found.val)),
         ("scored on", _split(found.test)),
         counts_fact(found.prior.class_counts),
-        ("groups", ", ".join(rules)),
+        groups_fact(found.groups),
         *inference_facts(found.test.inference),
         ("draws, seed", f"{found.draws:,}, {found.seed}"),
     ]

@@ -12,17 +12,19 @@ from lacal.report.charts.data import Pick
 from lacal.report.evaluation import Evaluated, measure_table
 from lacal.report.page.content import Page, Section
 from lacal.report.page.error_section import error_section
+from lacal.report.page.reliability_section import reliability_section
 from lacal.report.page.sections import (
     classes_section,
     counts_fact,
     facts_of,
     flows_section,
+    groups_fact,
     inference_facts,
     recall_section,
-    reliability_section,
+    target_fact,
 )
 from lacal.report.page.tau_sections import Curve, tau_sections
-from lacal.report.temperature import temperature_line, temperature_table
+from lacal.report.temperature import temperature_line, temperature_table, temperature_verdict
 from lacal.report.text import error_table, points
 from lacal.tau.grid import parse_grid
 
@@ -120,8 +122,8 @@ def evaluation_sections(one: Evaluated) -> list[Section]:
             after, before, class_counts=counts, class_names=one.class_names, groups=groups
         ),
         flows_section(found.flows),
-        reliability_section(found.measured, groups, found.before),
-        Section("Recall of the worst, F1 and scores", (measure_table(one),)),
+        reliability_section(found.measured, groups, found.before, one.target, one.taken),
+        Section("Recall of the worst, F1 and scores", (measure_table(one),), "Scores"),
         classes_section(
             after,
             before,
@@ -182,7 +184,8 @@ def _temperature(one: Evaluated) -> list[Section]:
         return []
     line = temperature_line(fitted, one.target)
     table = temperature_table(fitted, one.target, one.place, None)
-    return [Section("Temperature", (f"{line[0].upper()}{line[1:]}.", table))]
+    verdict = sentence_start(temperature_verdict(fitted, one.place, None))
+    return [Section("Temperature", (f"{line[0].upper()}{line[1:]}.", table, f"{verdict}."))]
 
 
 def evaluation_facts(one: Evaluated) -> list[tuple[str, str]]:
@@ -194,10 +197,9 @@ def evaluation_facts(one: Evaluated) -> list[tuple[str, str]]:
     if one.prior is not None:
         facts.append(counts_fact(one.prior.class_counts))
     if one.groups is not None:
-        rules = [f"{name} {one.groups.rule[name]}" for name in one.groups.masks]
-        facts.append(("groups", ", ".join(rules)))
+        facts.append(groups_fact(one.groups))
     if one.target is not None:
-        facts.append(("target prior", one.target.name))
+        facts.append(target_fact(one.target))
     if calibration is not None:
         facts += calibration_facts(calibration)
     if found.measured.top is not None:

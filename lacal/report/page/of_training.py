@@ -12,12 +12,12 @@ from lacal.report.charts.marks import percent
 from lacal.report.page.content import Chart, Page, Section
 from lacal.report.page.error_section import error_section
 from lacal.report.page.of_tuning import curve_of_tuning
+from lacal.report.page.reliability_section import reliability_section
 from lacal.report.page.sections import (
     classes_section,
     counts_fact,
     facts_of,
     recall_section,
-    reliability_section,
 )
 from lacal.report.page.tau_sections import tau_sections
 from lacal.report.text import points
@@ -90,7 +90,8 @@ def _sections(report: "TrainingReport") -> list[Section]:
     groups, counts = report.prior.groups(), report.prior.class_counts
     names, test, tuned = report.data.class_names, report.test, report.tuning
     split, after, before = _tallies(report)
-    sections = [error_section(after, before, groups, title=f"Errors on the {split} rows")]
+    title = f"Errors on the {split} rows"
+    sections = [error_section(after, before, groups, title=title, short=split.capitalize())]
     if split == "test":
         seen, was = (
             (tuned.unadjusted, None) if before is None else (tuned.adjusted, tuned.unadjusted)
@@ -104,6 +105,7 @@ def _sections(report: "TrainingReport") -> list[Section]:
                 title=title,
                 name="errors_validation",
                 caption="These rows chose the epoch and tau.",
+                short="Validation",
             )
         )
     sections += _epochs(report)
@@ -125,7 +127,7 @@ def _sections(report: "TrainingReport") -> list[Section]:
             after, before, paired, class_counts=counts, class_names=names, groups=groups
         )
     )
-    return [*sections, Section("What to do next", tuple(next_commands(report)))]
+    return [*sections, Section("What to do next", tuple(next_commands(report)), "Next")]
 
 
 def _epochs(report: "TrainingReport") -> list[Section]:
@@ -150,7 +152,7 @@ def _epochs(report: "TrainingReport") -> list[Section]:
         "two losses need not be near each other."
     )
     chart = Chart("epochs", caption, told, lambda: figures.epochs(shown))
-    return [Section("How training went", (chart,))]
+    return [Section("How training went", (chart,), "Training")]
 
 
 def _facts(report: "TrainingReport") -> list[tuple[str, str]]:

@@ -7,14 +7,15 @@ from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.tune_tau import Tuning
 from lacal.report.charts.data import Pick
 from lacal.report.page.content import Page
+from lacal.report.page.reliability_section import reliability_section
 from lacal.report.page.sections import (
     classes_section,
     counts_fact,
     facts_of,
     flows_section,
+    groups_fact,
     inference_facts,
     recall_section,
-    reliability_section,
 )
 from lacal.report.page.tau_sections import Curve, tau_sections
 from lacal.report.text import points
@@ -62,7 +63,7 @@ def page_of_tuning(
         answer(found, place),
         tuple(of_tuning(found)),
         tuple(one for one in sections if one is not None),
-        facts_of(command_line, _facts(found, place)),
+        facts_of(command_line, _facts(found, place, groups)),
     )
 
 
@@ -127,7 +128,7 @@ def curve_of_tuning(found: Tuning, groups: Groups) -> Curve:
     )
 
 
-def _facts(found: Tuning, place: str) -> list[tuple[str, str]]:
+def _facts(found: Tuning, place: str, groups: Groups) -> list[tuple[str, str]]:
     calibration, tuned = found.calibration, found.calibration.tuned_on
     bias = "" if calibration.bias_rule is None else f", bias: {calibration.bias_rule}"
     return [
@@ -137,6 +138,7 @@ def _facts(found: Tuning, place: str) -> list[tuple[str, str]]:
             + ("" if tuned is None else f", fingerprint {tuned.digest}"),
         ),
         counts_fact(calibration.prior.class_counts),
+        groups_fact(groups),
         *inference_facts(calibration.inference),
         ("method", f"{calibration.method}{bias}, tau = {found.tau!r} by {found.search.rule}"),
         ("draws, seed", f"{found.search.draws:,}, {found.search.seed}"),

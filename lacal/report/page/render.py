@@ -7,10 +7,11 @@ bidirectional characters: titles, paths and class names come from files.
 
 import base64
 import hashlib
+import re
 from importlib import resources
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from lacal import __version__
 from lacal.formats.shown import printable
@@ -20,10 +21,12 @@ from lacal.report.page.class_table import ClassTable
 from lacal.report.page.content import Chart, Page, Section
 from lacal.report.page.shown import class_table_shown, slider_shown, spread, written
 from lacal.report.page.slider import Slider
+from lacal.report.page.table_shown import table_shown, with_minus
 
 # In the order in which they are joined: each uses, or outdoes, what stands above it.
 STYLES = ("page.css", "tables.css", "slider.css")
 SCRIPTS = ("numbers.js", "slider.js", "charts.js", "classes.js")
+_OPTION = re.compile(r"(?<!\S)--?[\w-]+")
 TEXT_LIMIT = (
     4000  # characters of a sentence: a path or a command line may be long, but not without end
 )
@@ -44,7 +47,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(text=_text, parted=_parted)
+    environment.filters.update(text=_text, sentence=_sentence, command=_command)
     environment.globals.update(written=written, spread=spread)
     script = "(() => {\n" + "\n".join(_asset(name) for name in SCRIPTS) + "})();\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -62,15 +65,17 @@ def render(page: Page) -> str:
 def _section(section: Section) -> dict[str, Any]:
     items = [_item(one) for one in section.items]
     moves = any(one["kind"] == "slider" for one in items)
-    return {"title": section.title, "items": items, "moves": moves}
+    short = section.short or section.title
+    return {"title": section.title, "short": short, "items": items, "moves": moves}
 
 
 def _item(item: "str | Table | Chart | Slider | ClassTable") -> dict[str, Any]:
     """What the template is told of an item, `kind` first."""
     if isinstance(item, str):
-        return {"kind": "sentence", "text": item}
+        # A page speaks of lacal in one way alone: by what to type.
+        return {"kind": "command" if item.startswith("lacal ") else "sentence", "text": item}
     if isinstance(item, Table):
-        return {"kind": "table", "table": item, "headed": any(item.columns)}
+        return {"kind": "table", **table_shown(item)}
     if isinstance(item, Chart):
         return {"kind": "chart", "chart": item, **_drawn(item)}
     if isinstance(item, Slider):
@@ -99,14 +104,17 @@ def _asset(name: str) -> str:
     return resources.files("lacal.report.page").joinpath("assets", name).read_text("utf-8")
 
 
-def _parted(cell: str) -> tuple[str, str]:
-    """A cell and what it adds in brackets, an interval or a rule, which a narrow screen puts below."""
-    if not cell.endswith(")"):
-        return cell, ""
-    front, bracket, rest = cell.partition(" (")
-    return front, bracket + rest
-
-
 def _text(value: str) -> str:
     """Text safe to show; a number stays with its percent sign."""
     return printable(value, TEXT_LIMIT).replace(" %", "\u00a0%")
+
+
+def _sentence(value: str) -> str:
+    """Text safe to show, whose numbers below 0 have a true minus."""
+    return with_minus(_text(value))
+
+
+def _command(value: str) -> Markup:
+    """A command line whose options are not broken at their dashes."""
+    shown = str(escape(printable(value, TEXT_LIMIT)))
+    return Markup(_OPTION.sub(lambda found: f'<span class="option">{found[0]}</span>', shown))

@@ -1,5 +1,6 @@
-"""Sections that the pages of several commands share: recall by class, moves between groups, reliability, the table."""
+"""Sections that the pages of several commands share: recall by class, moves between groups, the table, facts."""
 
+import hashlib
 import platform
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,14 +10,13 @@ from numpy.typing import NDArray
 
 from lacal import __version__
 from lacal.classes.groups import Groups
+from lacal.classes.target import TargetPrior
 from lacal.formats.shown import printable
-from lacal.metrics import CalibrationError, ClassTally, PairedTally
+from lacal.metrics import ClassTally, PairedTally
 from lacal.metrics.flows import FlowTally
-from lacal.metrics.measurement import Measurement
 from lacal.report.charts import figures
 from lacal.report.charts.bands import bands_of
-from lacal.report.charts.data import ClassRecalls, Flows, Reliability, ReliabilityPanel
-from lacal.report.charts.style import colour, group_colours
+from lacal.report.charts.data import ClassRecalls, Flows
 from lacal.report.document import Table
 from lacal.report.page.class_table import classes_of
 from lacal.report.page.content import Chart, Section
@@ -25,7 +25,6 @@ Counts = NDArray[np.int64]
 Facts = tuple[tuple[str, str], ...]
 
 MOST_MOVES = 20  # rows of the table of moves
-MOST_PANELS = 8  # groups with a diagram of their own
 
 
 def recall_section(
@@ -59,11 +58,14 @@ def recall_section(
                 lambda: figures.recall(shown),
             ),
         ),
+        "Recall",
     )
 
 
 def _absent(tally: ClassTally) -> str:
     absent = tally.absent.size
+    if absent == 1:
+        return "One class without a row is not shown."
     return f"{absent:,} classes without a row are not shown." if absent else ""
 
 
@@ -97,6 +99,7 @@ def flows_section(flows: FlowTally | None) -> Section | None:
             ),
             _moves(flows, labelled),
         ),
+        "Moves",
     )
 
 
@@ -116,74 +119,6 @@ def _moves(flows: FlowTally, labelled: bool) -> Table:
         rows.append((move, *(f"{count:,}" for count in counts)))
     more = ("mended", "broken") if labelled else ()
     return Table(("predictions that moved", "rows", *more), tuple(rows))
-
-
-def reliability_section(
-    measured: Measurement, groups: Groups | None, before: Measurement | None = None
-) -> Section | None:
-    """Confidence against accuracy, for all rows and each group; None where no probability is known."""
-    top = measured.top
-    if top is None or not top.rows.any():
-        return None
-    named: list[tuple[str, NDArray[np.bool_] | None, str]] = [("all rows", None, colour("ink"))]
-    if groups is not None and len(groups.masks) <= MOST_PANELS:
-        shades = group_colours(len(groups.masks))
-        named += [
-            (name, mask, shade)
-            for (name, mask), shade in zip(groups.masks.items(), shades, strict=True)
-        ]
-    panels, rows = [], []
-    for name, mask, shade in named:
-        error, diagram = top.error(mask), top.diagram(mask)
-        was = None if before is None or before.top is None else before.top.error(mask)
-        title = printable(name)
-        rows.append((title, *_calibration_cells(was, error), f"{error.n:,}"))
-        if error.n:
-            panels.append(
-                ReliabilityPanel(
-                    title,
-                    diagram.edges,
-                    diagram.confidence,
-                    diagram.accuracy,
-                    diagram.low,
-                    diagram.high,
-                    diagram.n,
-                    shade,
-                    f"calibration error {_percent(error.value)} %",
-                )
-            )
-    both = before is not None and before.top is not None
-    columns = ("unadjusted", "debiased", "adjusted", "debiased") if both else ("plain", "debiased")
-    said = "; ".join(f"{panel.title} {panel.error}" for panel in panels)
-    return Section(
-        "Calibration of the confidence",
-        (
-            Chart(
-                "reliability",
-                "Accuracy of the rows in each bin of confidence, with 95 % intervals. On the dashed line "
-                "confidence is right; below it, it promises too much. A group holds the rows whose label is of it.",
-                f"Reliability diagrams: {said}.",
-                lambda: figures.reliability(Reliability(tuple(panels))),
-            ),
-            Table(
-                ("calibration error, %", *columns, "n"),
-                tuple(rows),
-                f"Of the predicted class, in {top.error().scheme}: plain with its 95 % interval, and the root mean "
-                "square with the noise taken out",
-            ),
-        ),
-    )
-
-
-def _calibration_cells(was: CalibrationError | None, now: CalibrationError) -> list[str]:
-    cells = []
-    for one in (was, now):
-        if one is not None:
-            spread = ""
-            if one.low is not None and one.high is not None:
-                spread = f" ({_percent(one.low)} to {_percent(one.high)})"
-            cells += [_percent(one.value) + spread, _percent(one.rms_debiased)]
-    return cells
 
 
 def classes_section(
@@ -209,7 +144,7 @@ def classes_section(
     words = "Recall in percent with its 95 % interval"
     words += "." if paired is None else ", and the rows that the adjustment mended and broke."
     words += " A heading sorts."
-    return Section("Every class", (words, table))
+    return Section("Every class", (words, table), "Classes")
 
 
 def facts_of(command_line: str, facts: Iterable[tuple[str, str]]) -> Facts:
@@ -223,8 +158,37 @@ def counts_fact(class_counts: Counts) -> tuple[str, str]:
     return (
         "class counts",
         f"{class_counts.size:,} classes, {class_counts.max():,} to {class_counts.min():,} training examples, "
-        f"{class_counts.sum():,} in all",
+        f"{class_counts.sum():,} in all, {_fingerprint(*class_counts.tolist())}",
     )
+
+
+def groups_fact(groups: Groups) -> tuple[str, str]:
+    """The rule of every group, or the file that lists them with a fingerprint of what it says."""
+    if groups.by_counts:
+        rules = [f"{name} {groups.rule[name]}" for name in groups.masks]
+        return "groups", f"{', '.join(rules)} training examples"
+    place = np.argmax(np.stack(list(groups.masks.values())), axis=0)
+    names = list(groups.masks)
+    told = _fingerprint(*(names[at] for at in place))
+    sizes = [f"{name} {int(mask.sum()):,}" for name, mask in groups.masks.items()]
+    rules = " and ".join(dict.fromkeys(groups.rule.values()))
+    return "groups", f"{rules}: {', '.join(sizes)} classes, {told}"
+
+
+def target_fact(target: TargetPrior) -> tuple[str, str]:
+    """Where the class shares of deployment come from, with a fingerprint of what it says."""
+    shares = target.prior
+    return (
+        "target prior",
+        f"{target.name}: shares of {shares.size:,} classes, {100 * shares.max():.3g} to {100 * shares.min():.3g} %, "
+        f"{_fingerprint(*shares.tolist())}",
+    )
+
+
+def _fingerprint(*values: object) -> str:
+    """Of one value a class, in class order: another file, or the same one changed, is told apart."""
+    listed = "\n".join(map(repr, values))
+    return f"fingerprint {hashlib.sha256(listed.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
 
 def inference_facts(inference: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -236,7 +200,3 @@ def inference_facts(inference: dict[str, Any] | None) -> list[tuple[str, str]]:
         digest = inference.get("model_sha256")
         facts.append(("model", f"{inference['model']}" + (f", sha256 {digest}" if digest else "")))
     return facts
-
-
-def _percent(value: float | None) -> str:
-    return "n/a" if value is None else f"{100 * value:.1f}"

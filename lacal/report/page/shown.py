@@ -35,7 +35,7 @@ def slider_shown(slider: Slider) -> dict[str, Any]:
     ]
     last = slider.taus.size - 1
     marks = [
-        {"name": name, "tick": tick, "tau": shown_tau(float(slider.taus[tick])), "at": tick / last}
+        {"name": name, "tick": tick, "tau": shown_tau(float(slider.taus[tick]))}
         for name, tick in slider.marks
     ]
     return {
@@ -97,6 +97,15 @@ def class_table_shown(table: ClassTable) -> dict[str, Any]:
         "descending": table.descending,
         "pair": table.pair,
         "classes": len(names),
+        "legend": [
+            {
+                "name": name,
+                "colour": colours[at],
+                "classes": int(np.count_nonzero(table.place == at)),
+            }
+            for at, name in enumerate(groups)
+        ],
+        "names_groups": len(groups) > len(set(colours)),
         "rows": [
             {
                 "name": names[j],
@@ -110,6 +119,7 @@ def class_table_shown(table: ClassTable) -> dict[str, Any]:
         "data": {
             "names": names,
             "groups": groups,
+            "namesGroups": len(groups) > len(set(colours)),
             "colours": colours,
             "place": table.place.tolist(),
             "shown": SHOWN,

@@ -121,7 +121,7 @@ def slider_of(
     for number, mask in enumerate(groups.masks.values()):
         place[mask] = number
     rows = [
-        _group_path(counts, name, groups.rule[name], number, mask)
+        _group_path(counts, name, groups.rule[name] if groups.by_counts else "", number, mask)
         for number, (name, mask) in enumerate(groups.masks.items())
     ]
     return Slider(

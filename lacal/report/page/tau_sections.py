@@ -70,18 +70,22 @@ def tau_sections(curve: Curve, *words: str) -> tuple[Section, Section]:
         f"{one.name} tau {one.tau:.4g}, error {100 * one.error:.1f} %" for one in curve.picks
     )
     known = "at every tau" if curve.exact else "at the taus of the grid"
+    shown_picks = f"the tau that is {curve.chosen_words}"
+    if len(curve.picks) > 1:
+        shown_picks = "the tau that each rule picks"
     shown = Section(
         "Balanced error over tau",
         (
             *words,
             Chart(
                 "curve",
-                f"Balanced error {known}, and the tau that each rule picks.",
+                f"Balanced error {known}, and {shown_picks}.",
                 f"Balanced error over tau from {curve.low:g} to {curve.high:g}. {said}.",
                 lambda: figures.curve(_curve_data(curve)),
             ),
             _slider(curve),
         ),
+        "Tau",
     )
     at = curve.path.right_at(chosen.tau)
     groups = Section(
@@ -98,6 +102,7 @@ def tau_sections(curve: Curve, *words: str) -> tuple[Section, Section]:
                 ),
             ),
         ),
+        "Groups",
     )
     return shown, groups
 

@@ -40,12 +40,20 @@ const classTable = (root) => {
     const name = made.appendChild(document.createElement("th"));
     name.scope = "row";
     name.title = told.names[j];
-    if (told.place[j] >= 0) {
+    const group = told.groups[told.place[j]];
+    if (group !== undefined) {
       const dot = name.appendChild(document.createElement("i"));
       dot.className = "dot";
+      dot.title = group;
       dot.style.setProperty("--dot", `var(--${told.colours[told.place[j]]})`);
     }
     name.appendChild(document.createElement("bdi")).textContent = told.names[j];
+    if (told.namesGroups && group !== undefined) {
+      const small = document.createElement("small"); // several groups share a colour
+      small.className = "of";
+      small.textContent = group;
+      name.append(" ", small);
+    }
     if (told.pair) showPair(made.appendChild(document.createElement("td")), j);
     for (const column of told.columns) fillCell(made.appendChild(document.createElement("td")), column, j);
     return made;
