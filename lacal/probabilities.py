@@ -16,6 +16,8 @@ LOWEST_FLOAT32 = (
     -80.0
 )  # its exp, over a sum of up to a thousand ones, is a normal number of float32 still
 
+LOWEST_LOG = -1e50  # its square, times that of the largest weight, still is a number
+
 
 @dataclass(frozen=True, slots=True)
 class Probabilities:
@@ -40,8 +42,9 @@ class Probabilities:
         A class whose adjusted logit is -inf, which is never predicted, has probability 0. float32 stays
         float32, which is faster, unless a probability would vanish in it.
         """
-        # The largest is taken off before anything is scaled, so that nothing overflows.
-        scores: Logits = adjusted - adjusted.max(axis=1, keepdims=True)
+        # The largest is taken off before anything is scaled, so that at worst a distance is infinite.
+        with np.errstate(over="ignore"):
+            scores: Logits = adjusted - adjusted.max(axis=1, keepdims=True)
         if scores.dtype == np.float32 and not self._holds(scores):
             scores = scores.astype(np.float64)
         if self.temperature != 1:
@@ -59,7 +62,7 @@ class Probabilities:
         """(n,) log of the probability of each row's label, finite where the probability itself has vanished.
 
         By the label's distance from the prediction, whose probability never vanishes but where the target
-        prior rules it out. Without meaning where a row has no label.
+        prior rules it out. -inf below `LOWEST_LOG`. Without meaning where a row has no label.
 
         Args:
             adjusted: (n, k) adjusted logits.
@@ -69,12 +72,13 @@ class Probabilities:
         """
         rows = np.arange(labels.size)
         own, likely = (probabilities[rows, one].astype(np.float64) for one in (labels, predictions))
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             apart = adjusted[rows, labels].astype(np.float64) - adjusted[rows, predictions]
             apart /= self.temperature
             if self.log_target is not None:
                 apart += self.log_target[labels] - self.log_target[predictions]
-            return np.where(likely > 0, np.log(likely) + apart, np.log(own))
+            log_own = np.where(likely > 0, np.log(likely) + apart, np.log(own))
+        return np.where(log_own < LOWEST_LOG, -np.inf, log_own)
 
     def _holds(self, scores: Logits) -> bool:
         """Whether float32 holds every probability of these scores (n, k), whose largest a row is 0."""

@@ -184,6 +184,14 @@ def test_paths_and_hyphens_in_a_file(
         ("[tune-tau]\ndraws = true\n", "'True' is not a valid integer"),
         ("[tune-tau]\ngrid = [0, 4]\n", "option 'grid' of tune-tau is a list; expected text"),
         ("[tune-tau]\nseed = 2026-01-01\n", "option 'seed' of tune-tau is a date; expected text"),
+        (
+            "[tune-tau]\nplots = true\n",
+            "option 'plots' of tune-tau is a bool; expected the path of a",
+        ),
+        (
+            "[tune-tau]\nreport = [['a.md']]\n",
+            "holds a list; expected text, a number, true or false, or a list",
+        ),
         ("[tune-tau]\nzero-count = 'mask'\nzero_count = 'mask'\n", "given in two spellings"),
         ("x = " + "[" * 9000, "is nested too deeply"),
     ],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lacal.classes.class_counts import Counts, in_class_order
-from lacal.classes.counts import read_counts
+from lacal.classes.counts import read_counts, read_shares
 from lacal.errors import DataError
 
 TWELVE = [100 + j for j in range(12)]
@@ -193,3 +193,26 @@ def test_a_key_that_could_be_a_number_or_a_name_is_refused(tmp_path: Path) -> No
     assert counts.prior(class_names=("0", "1", "2")).class_counts.tolist() == [20, 60, 8]
     with pytest.raises(DataError, match=r"is '0' class 0, or the class of that name\?"):
         counts.prior(class_names=PERMUTED, logits_place="val.npz")
+
+
+@pytest.mark.parametrize(
+    ("shares", "told"),
+    [
+        (["1e308", "1e308"], "shares go from 1e\\+308 to 1e\\+308, too far"),
+        (["1e300", "1e-320"], "shares go from 9.99989e-321 to 1e\\+300, too far"),
+        (["1", "1e-101"], "from 1e-101 to 1, too far"),
+    ],
+)
+def test_shares_that_no_float_holds_side_by_side(
+    tmp_path: Path, shares: list[str], told: str
+) -> None:
+    rows = "".join(f"{j},{one}\n" for j, one in enumerate(shares))
+    path = written(tmp_path / "shares.csv", "class,share\n" + rows)
+    with pytest.raises(DataError, match=told):
+        read_shares(path).shares(classes=2, class_names=None, logits_place="the logits")
+
+
+def test_shares_far_apart_are_taken(tmp_path: Path) -> None:
+    path = written(tmp_path / "shares.csv", "class,share\n0,1e200\n1,1e101\n2,0\n")
+    found = read_shares(path).shares(classes=3, class_names=None, logits_place="the logits")
+    np.testing.assert_allclose(found, [1, 1e-99, 0])

@@ -105,6 +105,22 @@ def test_numbers_too_large_for_a_float_are_told_apart() -> None:
     assert rows_of(join(first, second)) == [(0, 0, 1), (2, 1, 2)]
 
 
+@pytest.mark.parametrize(
+    "other", [[2**64 - 2, 2**64 - 3, 9], [str(2**64 - 2), str(2**64 - 3), "9"]]
+)
+def test_numbers_beyond_int64_are_no_negative_ones(other: Any) -> None:
+    """2^64 - 3 would wrap to -3, another row's id."""
+    large = [2**64 - 3, 7, 2**64 - 2]
+    first = dataclasses.replace(FIRST, ids=np.array(large, np.uint64))
+    kind = np.uint64 if isinstance(other[0], int) else np.str_
+    second = dataclasses.replace(SECOND, ids=np.array(other, kind))
+    assert rows_of(join(first, second)) == [(0, 0, 1), (2, 1, 2)]
+    wrapped = dataclasses.replace(SECOND, ids=np.array([-2, -3, 7]), labels=np.array([0, 0, 1]))
+    joined = join(first, wrapped)
+    assert rows_of(joined) == [(1, 1, 1)]
+    assert joined.only_first.tolist() == [str(2**64 - 3), str(2**64 - 2)]
+
+
 def test_without_ids_the_same_labels_in_the_same_order_are_the_same_rows() -> None:
     first = dataclasses.replace(FIRST, ids=None)
     second = dataclasses.replace(SECOND, ids=None, labels=FIRST.labels)
@@ -223,7 +239,7 @@ def test_a_table_of_names_and_one_of_numbers(tmp_path: Path) -> None:
         ({"id": [1, 2], "prediction": [0, 1]}, "has no field `label`"),
         ({"id": [1, 2], "ids": [1, 2], "label": [0, 1], "prediction": [0, 1]}, "could be meant"),
         ({"id": [1, None], "label": [0, 1], "prediction": [0, 1]}, r"\(null\) in row 1"),
-        ({"label": [0, 1], "prediction": [0, -1]}, "row 1 has label -1"),
+        ({"label": [0, 1], "prediction": [0, -1]}, "row 1 is -1, expected a class, 0..1"),
     ],
 )
 def test_predictions_that_cannot_be_read(

@@ -1,6 +1,7 @@
 """A predictions file is measured as the logits it was made of, and fields that are not what they say are refused."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from tests.small_world import json_of, lacal, refusal, world
 
@@ -104,17 +106,69 @@ def test_a_probability_of_zero_is_an_infinite_loss_and_no_number(
     assert line.split() == ["log", "loss,", "nats", "infinite", "4"]
 
 
-def test_text_in_a_column_of_that_name_is_left_alone(
+@pytest.mark.parametrize("name", ["confidence", "Confidence", "CONFIDENCE"])
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64(), pa.int8()])
+def test_confidences_are_found_in_any_case_and_of_any_type(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, kind: pa.DataType
+) -> None:
+    path = written(tmp_path / "p.parquet", **{name: pa.array([1, 1, 1, 0], kind)})
+    found = json_of(capfd, "evaluate", path)["measures"]["calibration.top_label"]
+    assert (found["value"], found["n"]) == (0, 4)
+
+
+@pytest.mark.parametrize("spelt", [str.lower, str.upper])
+@pytest.mark.parametrize("kind", [pa.int64(), pa.int8(), pa.float16(), pa.float64()])
+def test_logits_of_any_type(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    kind: pa.DataType,
+    spelt: Callable[[str], str],
+) -> None:
+    logits = np.array([[2, 0, 0], [0, 3, 0], [-1, 0, 4], [1, 0, 0]])
+    column = pa.array(logits.astype(kind.to_pandas_dtype()).tolist(), pa.list_(kind))
+    path = written(tmp_path / "p.parquet", **{spelt("adjusted_logits"): column})
+    own = softmax(logits, axis=1)[range(4), [0, 1, 2, 2]]
+    found = json_of(capfd, "evaluate", path)["measures"]["log_loss"]
+    assert found["value"] == pytest.approx(-np.log(own).mean(), rel=1e-6)
+
+
+def test_one_hot_probabilities_of_whole_numbers(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path / "p.parquet", confidence=["high", "low", "high", "low"])
-    assert json_of(capfd, "evaluate", path)["calibration"] is None
+    sure = pa.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]], pa.list_(pa.uint8()))
+    path = written(tmp_path / "p.parquet", adjusted_probs=sure)
+    assert json_of(capfd, "evaluate", path)["measures"]["brier"]["value"] == 0
+
+
+def test_logits_at_the_ends_of_the_floats(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Their distance overflows, which is no fault: the probability is 0 (a warning would fail the test)."""
+    logits = pa.array([[1e308, -1e308, 0]] * 4, pa.list_(pa.float64()))
+    path = written(tmp_path / "p.parquet", adjusted_logits=logits, prediction=[0, 0, 0, 0])
+    found = json_of(capfd, "evaluate", path)["measures"]["log_loss"]
+    assert found["value"] is None
+    assert "3 rows" in found["undefined"]
+
+
+LISTED = "of 2 dimensions, expected numbers, the probability of the prediction"
+VECTOR = "expected numbers, a probability for every class"
 
 
 @pytest.mark.parametrize(
     ("columns", "fault"),
     [
         ({"confidence": [0.9, 0.8, 87.0, 0.5]}, "'confidence' of row 2 is 87.0, expected the probability"),
+        ({"confidence": [[0.5, 0.5]] * 4}, f"'confidence' holds list<element: double> {LISTED}"),
+        ({"confidence": [[0.5]] * 4}, LISTED),
+        ({"confidence": ["high", "low", "high", "low"]}, "'confidence' holds string, expected numbers"),
+        ({"Confidence": [True] * 4}, "'Confidence' holds bool, expected numbers"),
+        ({"confidence": pa.array([1, 1, 0, 0], pa.decimal128(5, 2))}, "holds decimal128(5, 2), expected"),
+        ({"confidence": [0.5] * 4, "Confidence": [0.5] * 4}, "both 'confidence' and 'Confidence' could be"),
+        ({"adjusted_probs": [0.5] * 4}, f"'adjusted_probs' holds double, {VECTOR}"),
+        ({"adjusted_probs": [[True, False, False]] * 4}, "holds list<element: bool>"),
+        ({"adjusted_logits": [["a", "b", "c"]] * 4}, "expected numbers, a logit for every class"),
+        ({"adjusted_probs": vectors(PROBABILITIES), "adjusted_logits": [1.0] * 4}, "'adjusted_logits' holds"),
         ({"confidence": [0.9, float("nan"), 0.7, 0.5]}, "row 1 is nan"),
         ({"confidence": [0.9, -0.1, 0.7, 0.5]}, "row 1 is -0.1"),
         ({"adjusted_probs": vectors(2 * PROBABILITIES)}, "row 0 is no probability vector (sum 2"),
@@ -123,7 +177,9 @@ def test_text_in_a_column_of_that_name_is_left_alone(
         ({"adjusted_probs": vectors(PROBABILITIES[:, :2])}, "0..1"),
         ({"adjusted_logits": vectors(np.where(PROBABILITIES == 0, np.nan, 1))}, "row 2 has the largest value nan"),
         ({"adjusted_logits": vectors(np.where(PROBABILITIES > 0.85, np.inf, 1))}, "row 2 has the largest value inf"),
-        ({"unadjusted_prediction": [0, 1, 2, 3]}, "row 3 has label 3"),
+        ({"unadjusted_prediction": [0, 1, 2, 3]}, "row 3 is 3, expected a class, 0..2; every row needs"),
+        ({"unadjusted_prediction": [-1, 1, 2, 0]}, "row 0 is -1, expected a class, 0..2"),
+        ({"prediction": [0, -1, 2, 0]}, "'prediction': row 1 is -1, expected a class, 0..2"),
         ({"weight": [1, 1, 1, -1]}, "row 3 weighs -1"),
     ],
 )  # fmt: skip
@@ -132,9 +188,11 @@ def test_fields_that_are_not_what_they_say(
 ) -> None:
     path = written(tmp_path / "p.parquet", {"class_names": '["a", "b", "c"]'}, **columns)
     more = ("--weight-key", "weight") if "weight" in columns else ()
+    message = refusal(capfd, "evaluate", path, *more)
+    assert "ignore-label" not in message
     if columns.keys() == {"adjusted_probs"} and fault == "0..1":
         fault = "holds 2 scores a row, expected one for each of the 3 classes"
-    assert fault in refusal(capfd, "evaluate", path, *more)
+    assert fault in message
 
 
 @pytest.mark.parametrize(

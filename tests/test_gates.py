@@ -69,7 +69,17 @@ def test_any_class_name_can_be_quoted(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("35%", 0.35), ("35.1 %", 0.351), ("1e-3%", 1e-5), ("1E2%", 1.0), (".5", 0.5), ("7.", 7.0)],
+    [
+        ("35%", 0.35),
+        ("35.1 %", 0.351),
+        ("1e-3%", 1e-5),
+        ("1E2%", 1.0),
+        (".5", 0.5),
+        ("7.", 7.0),
+        ("1e-" + "9" * 5000 + "%", 0.0),
+        ("1e" + "0" * 5000 + "1%", 0.1),
+        ("1e+2%", 1.0),
+    ],
 )
 def test_numbers(text: str, value: float) -> None:
     assert parse_gate(f"a > {text}").condition == Comparison(">", Name("a"), Number(value))
@@ -107,6 +117,11 @@ def test_and_binds_before_or_and_products_before_sums() -> None:
         ("(a > 1) + 2 > 3", "a condition stands where a number"),
         ("a > 1 and b", "nothing is compared"),
         ("a > 1e999", "too large for a number"),
+        ("a > 1e" + "9" * 5000, "too large for a number"),
+        ("a > 1e" + "9" * 5000 + "%", "too large for a number"),
+        ("a > 1e400%", "too large for a number"),
+        ("a > ３５%", "cannot be read"),
+        ("a > ٣", "cannot be read"),
         ("a > 1.2.3", "cannot be read"),
         ("a > 3x", "cannot be read"),
         ('class."x > 1', "cannot be read"),
@@ -172,6 +187,12 @@ def test_what_is_no_gate(text: str, fragment: str) -> None:
         ("medium.error > 0.5 or few.error > 0.7", False, "cannot be judged"),
         ("medium.error > 0.5 and few.error > 0.5", False, "cannot be judged"),
         ("1 > 2", True, "1 is not above 2"),
+        # NaN is neither above nor below anything, and would pass.
+        ("balanced_error*1e308*1e308 - balanced_error*1e308*1e308 > 0", False,
+         "cannot be judged, so it fails: its arithmetic gives no finite number"),
+        ("log_loss < balanced_error*1e308*1e308", False, "cannot be judged, so it fails: its arithmetic gives"),
+        ("balanced_error > -1e308*10", False, "cannot be judged, so it fails: its arithmetic gives"),
+        ("few.error > 0.5 or log_loss > log_loss*1e308*1e308", False, "60.00 % is above 50.00 %; its arithmetic"),
     ],
 )  # fmt: skip
 def test_verdicts(text: str, passed: bool, reason: str) -> None:

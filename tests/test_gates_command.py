@@ -277,6 +277,22 @@ def test_gates_from_a_settings_file(here: Path, capfd: pytest.CaptureFixture[str
     assert (here / "out.xml").exists()
 
 
+def test_gates_from_the_environment_stand_a_line_each(
+    here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Click splits a variable at blanks, of which an expression is full."""
+    monkeypatch.setenv("LACAL_EVALUATE_FAIL_IF", "balanced_error > 99%\nfew.error >= 0\n")
+    monkeypatch.setenv("LACAL_EVALUATE_REPORT", "a b.md")
+    assert lacal("evaluate", *LOGITS) == 1
+    assert "1 of 2 gates failed" in capfd.readouterr().out
+    assert (here / "a b.md").exists()
+    monkeypatch.setenv("LACAL_EVALUATE_FAIL_IF", "")
+    monkeypatch.setenv("LACAL_EVALUATE_BASELINE", "before.json")
+    monkeypatch.setenv("LACAL_EVALUATE_MAX_INCREASE", "balanced_error = 0.9\nmicro_error= 0.9")
+    assert lacal("evaluate", *PREDICTIONS, "--force") == 0
+    assert "2 gates passed" in capfd.readouterr().out
+
+
 def test_scores_that_a_file_does_not_hold_say_how_to_have_them(
     here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import pytest
 
 from lacal.atomic import sweep
 from lacal.errors import RunError
 from lacal.model_source import open_model_source
 from lacal.pipeline.infer import check_output
-from tests.command_line import Run, caller
+from tests.command_line import Run, caller, result
 from tests.fake_models import FakeModel
 from tests.test_model_source import made
 
@@ -258,3 +261,33 @@ def test_a_crash_names_the_model(tmp_path: Path) -> None:
     assert ended.returncode in (2, 3)  # a later onnxruntime may refuse it
     assert str(path) in ended.stderr.splitlines()[-1]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["m.onnx", "x.npy"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("spelt", [str, int])
+@pytest.mark.parametrize("key", ["label", "truth"])
+def test_inputs_without_a_label_are_named_and_then_left_out(
+    lacal: Run, kind: str, spelt: type, key: str
+) -> None:
+    """A null or an empty cell, whatever the column is called; training needs every label."""
+    saved("m.onnx")
+    labels = [None if row in (5, 20) else spelt(row % 3) for row in range(37)]
+    x = np.load("x.npz")["x"]
+    table = pa.table({**{f"x{j}": x[:, j] for j in range(4)}, key: labels})
+    path = f"i.{kind}"
+    if kind == "csv":
+        pa_csv.write_csv(table, path)
+    else:
+        pq.write_table(table, path)
+    asked = () if key == "label" else ("--label-key", key)
+    line = ("evaluate", "m.onnx", "--inputs", path, *asked)
+    code, _, err = lacal(*line)
+    assert code == 2
+    assert f"'{key}': row 5 is " in err
+    assert "say --ignore-label ''" in err
+    found = result(lacal, *line, "--ignore-label", "")
+    assert (found["rows"], found["micro_error"]["n"]) == (37, 35)
+    code, _, err = lacal("train", path, *asked, "-o", "run")
+    assert code == 2
+    assert "fault of its own" not in err
+    assert not Path("run").exists()

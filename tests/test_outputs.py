@@ -1,6 +1,8 @@
 """How results leave: kinds of reports, targets that are refused early, golden files, exit codes, hostile text."""
 
+import errno
 import io
+import os
 import re
 import xml.etree.ElementTree as ElementTree
 from importlib.util import find_spec
@@ -11,7 +13,7 @@ import click
 import pytest
 
 from lacal.cli.outputs import check_reports, deliver, rendered_text, report_options, wants_page
-from lacal.errors import LacalError, MissingExtra, UsageError
+from lacal.errors import MissingExtra, RunError, UsageError
 from lacal.gates.verdict import Verdict
 from lacal.report.deliver import blocks_of
 from lacal.report.document import Strong, Table
@@ -48,7 +50,7 @@ def result(*verdicts: Verdict, page: bool = True) -> Result:
     )
 
 
-def run(*arguments: str, shown: Result | None = None) -> int:
+def run(*arguments: str, shown: Result | None = None, prefix: str | None = None) -> int:
     """The exit code of a command that has nothing to do but to deliver."""
 
     @click.command()
@@ -61,7 +63,7 @@ def run(*arguments: str, shown: Result | None = None) -> int:
         assert wants_page(given) == any("html" in one or "--plots" in one for one in arguments)
         deliver(shown or result(), given)
 
-    return int(command.main(list(arguments), standalone_mode=False) or 0)
+    return int(command.main(list(arguments), standalone_mode=False, auto_envvar_prefix=prefix) or 0)
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +138,15 @@ def test_json_is_short_for_format_json(capfd: pytest.CaptureFixture[str]) -> Non
         (("--report", "taken.md"), "exists already; add --force"),
         (("--report", "r.md", "--report", "md=./r.md"), "another --report writes to the same file"),
         (("--out", "r.md", "--report", "r.md"), "-o writes to the same file"),
+        (("--report", ""), "'' does not say its kind"),
         (("--plots", "in.npz"), "is not a folder"),
+        (("--plots", "p", "--report", "md=charts/errors.svg", "--plots", "charts", "--force"), "--plots charts: --report writes errors.svg there"),
+        (("--plots", "empty", "--report", "json=empty/errors.PNG"), "where charts are written; name another folder"),
+        (("--plots", "empty", "--out", "./empty/../empty/curve.png"), "--plots empty: -o writes curve.png there"),
+        (("--plots", "p", "--report", "md=p"), "--plots p: --report writes to the same path"),
+        (("--out", "./p", "--plots", "p"), "--plots p: -o writes to the same path"),
+        (("--plots", "p", "--report", "md=p/x.md"), "folder p does not exist"),
+        (("--plots", "p/q", "--report", "md=p"), "folder p does not exist"),
         (("--plots", "none/plots"), "folder none does not exist"),
         (("--plots", "charts"), "holds curve.svg already; add --force"),
     ],
@@ -146,6 +156,7 @@ def test_reports_that_cannot_be_written(
 ) -> None:
     (folder / "taken.md").touch()
     (folder / "charts").mkdir()
+    (folder / "empty").mkdir()
     (folder / "charts" / "curve.svg").touch()
     before = sorted(folder.rglob("*"))
     with pytest.raises(UsageError) as caught:
@@ -164,6 +175,19 @@ def test_force_replaces(folder: Path) -> None:
 def test_a_kind_that_is_misspelt_on_stdout_is_refused() -> None:
     with pytest.raises(click.BadParameter, match=r"'junt' is not one of .* Did you mean 'junit'"):
         run("--format", "junt")
+
+
+def test_an_empty_path_is_not_the_working_folder() -> None:
+    with pytest.raises(click.BadParameter, match="names no path"):
+        run("--plots", "")
+
+
+def test_the_environment_gives_a_report_a_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LACAL_REPORT", "a b.md\n\n json=c d.json \n")
+    assert run(prefix="LACAL") == 0
+    assert {path.name for path in folder.iterdir()} == {"in.npz", "a b.md", "c d.json"}
 
 
 # Charts
@@ -248,7 +272,7 @@ def test_a_report_is_written_though_a_gate_fails(folder: Path) -> None:
     assert ElementTree.parse(folder / "r.xml").getroot().get("failures") == "1"
 
 
-def test_errors_of_writing_are_the_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_writing_are_the_runs(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """What appears between the check and the end is not replaced."""
 
     def appears() -> list[Any]:
@@ -256,9 +280,40 @@ def test_errors_of_writing_are_the_runs(folder: Path, monkeypatch: pytest.Monkey
         return ["the answer"]
 
     late = Result("evaluate", json=dict, blocks=appears)
-    with pytest.raises(LacalError, match="exists already"):
+    with pytest.raises(RunError, match=r"r\.md: exists already; add --force"):
         run("--report", "r.md", shown=late)
     assert (folder / "r.md").read_text() == "mine"
+    assert capfd.readouterr().out == "the answer\n"
+
+
+@pytest.mark.parametrize("extra", [(), ("--exit-zero",)])
+def test_a_report_that_is_lost_costs_no_other(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    extra: tuple[str, ...],
+) -> None:
+    """A full disk: the result and the verdicts are said, the other reports written, and 3 comes before 1."""
+    fsync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name.startswith(".lost"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    targets = ("a.json", "lost.md", "lost.xml", "b.txt")
+    lines = [one for target in targets for one in ("--report", target)]
+    with pytest.raises(RunError) as caught:
+        run(*lines, *extra, shown=result(VERDICTS[1]))
+    assert str(caught.value) == (
+        "lost.md: could not be written (No space left on device); lost.xml: could not be written (No space left on "
+        "device); the result above is whole, and so is every file said to be written"
+    )
+    out, err = capfd.readouterr()
+    assert "gate FAILED" in out
+    assert err.splitlines() == ["warning: beware", "wrote a.json", "wrote b.txt"]
+    assert {path.name for path in folder.iterdir()} == {"in.npz", "a.json", "b.txt"}
 
 
 def test_a_file_is_what_a_plain_terminal_shows() -> None:

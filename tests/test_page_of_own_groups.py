@@ -60,8 +60,9 @@ def test_a_changed_file_has_another_fingerprint(
 ) -> None:
     text = Path(file).read_text()
     first = fact(page_of(*EVALUATE), name)
-    header, *lines = text.splitlines()
-    Path(file).write_text("\n".join([header, *reversed(lines)]) + "\n")
+    if name == "groups":  # whose order says nothing
+        header, *lines = text.splitlines()
+        Path(file).write_text("\n".join([header, *reversed(lines)]) + "\n")
     same = fact(page_of(*EVALUATE), name)
     Path(file).write_text(text.replace(before, after))
     other = fact(page_of(*EVALUATE), name)

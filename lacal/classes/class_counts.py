@@ -17,6 +17,8 @@ from lacal.classes.names import agree, check_distinct, class_numbers, other_clas
 from lacal.classes.prior import LabelPrior, ZeroCount
 from lacal.errors import DataError
 
+LEAST_SHARE = 1e-100  # of the largest: the square of a share must not vanish
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -141,6 +143,14 @@ def _checked_shares(values: NDArray[Any], place: str) -> PerClass:
         )
     if not shares.any():
         raise DataError(f"{place}: every share is 0; expected a class that occurs")
+    largest = float(shares.max())
+    small = (shares > 0) & (shares < largest * LEAST_SHARE)
+    if small.any() or largest * shares.size > np.finfo(np.float64).max:
+        least = float(shares[shares > 0].min())
+        raise DataError(
+            f"{place}: shares go from {least:g} to {largest:g}, too far for floating-point numbers; expected 0 or "
+            f"numbers within a factor of {1 / LEAST_SHARE:g}, whose sum is finite; only their ratios matter"
+        )
     return shares
 
 

@@ -8,6 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
+
 from lacal.cli.commands import COMMANDS, command_named
 from lacal.errors import UsageError
 
@@ -98,10 +100,15 @@ def _value(value: Any, param: Any, where: str) -> Any:
     multiple = getattr(param, "multiple", False)
     listed = multiple or param.name in PREPROCESSING
     values = value if listed and isinstance(value, list) else [value]
+    is_path = isinstance(param.type, click.Path)
     for one in values:
-        if not isinstance(one, str | int | float):
+        if not isinstance(one, str | int | float) or (is_path and isinstance(one, bool)):
+            holds = "holds" if isinstance(value, list) and listed else "is"
+            expected = (
+                "the path of a file or folder" if is_path else "text, a number, true or false"
+            )
             raise UsageError(
-                f"{where} is a {type(one).__name__}; expected text, a number, true or false"
+                f"{where} {holds} a {type(one).__name__}; expected {expected}{', or a list of them' * listed}"
             )
     if isinstance(value, bool) and getattr(param, "is_flag", False):
         return value

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lacal.cli.options import FILE
+from lacal.cli.param_types import LINE
 from lacal.cli.run_input import logits_of_run
 from lacal.cli.sections import section
 
@@ -29,11 +30,11 @@ def gate_options(command: F) -> F:
         fail_if,
         click.option("--baseline", type=FILE, metavar="METRICS",
                      help="JSON that `lacal evaluate` printed of an earlier run."),
-        click.option("--max-increase", multiple=True, metavar="NAME=LIMIT",
+        click.option("--max-increase", type=LINE, multiple=True, metavar="NAME=LIMIT",
                      shell_complete=_complete_limit,
                      help="Exit with 1 if NAME rose above the baseline's by more than LIMIT: 0.01, or 5% of "
                           "the baseline's value; may be given again."),
-        click.option("--max-decrease", multiple=True, metavar="NAME=LIMIT",
+        click.option("--max-decrease", type=LINE, multiple=True, metavar="NAME=LIMIT",
                      shell_complete=_complete_limit,
                      help="The same of a measure that is better when higher."),
         click.option("--significant", is_flag=True,
@@ -60,7 +61,7 @@ def _complete_limit(ctx: click.Context, param: click.Parameter, incomplete: str)
 def _own() -> tuple[Callable[[F], F], Callable[[F], F]]:
     return (
         click.option(
-            "--fail-if", multiple=True, metavar="EXPRESSION", shell_complete=_complete_gate,
+            "--fail-if", type=LINE, multiple=True, metavar="EXPRESSION", shell_complete=_complete_gate,
             help="Exit with 1 if it holds, such as 'balanced_error > 35% or few.error > 0.6'; may be given again.",
         ),
         click.option(

@@ -4,6 +4,7 @@ A command calls `check_reports(given, inputs)` before its work and `deliver(resu
 `deliver` says the result's warnings on stderr, so the command does not.
 """
 
+import contextlib
 import functools
 import os
 import re
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lacal.cli.completing import words_or_file
-from lacal.cli.options import FILE, OneOf
+from lacal.cli.options import OneOf
+from lacal.cli.param_types import LINE, NamedPath
 from lacal.cli.sections import section
-from lacal.errors import MissingExtra, UsageError
+from lacal.errors import LacalError, MissingExtra, RunError, UsageError
 
 if TYPE_CHECKING:
     from lacal.report.result import Result
@@ -38,6 +40,7 @@ _SUFFIXES = {
     ".xml": "junit",
     ".txt": "text",
 }
+_CHARTS = (".svg", ".png")
 
 
 def report_options(command: F) -> F:
@@ -46,10 +49,10 @@ def report_options(command: F) -> F:
         click.option("--format", type=OneOf(*FORMATS), default="text", show_default=True,
                      help="How the result is printed."),
         click.option("--json", is_flag=True, help="Short for --format json."),
-        click.option("--report", multiple=True, metavar="[KIND=]FILE", shell_complete=words_or_file(),
+        click.option("--report", type=LINE, multiple=True, metavar="[KIND=]FILE", shell_complete=words_or_file(),
                      help="Also write it to FILE: html, json, md, junit, github or text, by suffix or "
                           "KIND; may be given again."),
-        click.option("--plots", type=FILE, metavar="DIR",
+        click.option("--plots", type=NamedPath(), metavar="DIR",
                      help="Write every chart there as SVG and PNG."),
     ]  # fmt: skip
     return section("Reports", *options)(command)
@@ -73,12 +76,12 @@ def check_reports(given: dict[str, Any], inputs: tuple[Path, ...]) -> None:
     for _, path in _reports(given):
         check_target(path, force=force, inputs=inputs)
         if path.resolve() in taken:
-            raise UsageError(
-                f"--report {path}: {taken[path.resolve()]} writes to the same file; name another"
-            )
-        taken[path.resolve()] = "another --report"
+            other = taken[path.resolve()].replace("--report", "another --report")
+            raise UsageError(f"--report {path}: {other} writes to the same file; name another")
+        taken[path.resolve()] = "--report"
     if given["plots"] is not None:
         _check_folder(given["plots"], force)
+        _check_apart(given["plots"], taken)
     if wants_page(given) and find_spec("matplotlib") is None:
         option = "--report html" if given["plots"] is None else "--plots"
         raise MissingExtra("matplotlib", "plots", f"{option}: drawing charts")
@@ -88,25 +91,61 @@ def deliver(result: "Result", given: dict[str, Any]) -> None:
     """Say the warnings, write reports and charts, print the result, and end with 1 where a gate failed.
 
     Files come before stdout: a reader that has seen enough of the one does not cost the others.
+
+    Raises:
+        RunError: A file could not be written; the others are, and the result is printed.
     """
-    from lacal.cli.show import say, warn
+    from lacal.cli.show import warn
 
     warn(result.warnings)
-    reports = list(_reports(given))
+    if result.page is None and wants_page(given):
+        raise UsageError(
+            f"lacal {result.command} has no charts for what it was given; leave --plots and "
+            "--report html out"
+        )
+    lost = _write_all(result, given)
+    failed = any(not one.passed for one in result.verdicts) and not given.get("exit_zero")
+    _print(result, "json" if given["json"] else given["format"])
+    if lost:
+        raise RunError(
+            f"{'; '.join(lost)}; the result above is whole, and so is every file said to be written"
+        )
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _write_all(result: "Result", given: dict[str, Any]) -> list[str]:
+    """Write every report and chart; what could not be written, and why: one that is lost costs no other."""
+    from lacal.cli.show import say
+
+    force = bool(given.get("force"))
+    lost: list[str] = []
     page = functools.cache(lambda: _page_of(result))
-    for kind, path in reports:
-        text = _html(page()) if kind == "html" else rendered_text(result, kind)
-        _write(path, text, force=bool(given.get("force")))
-        say(f"wrote {path}")
+    for kind, path in _reports(given):
+        with _noted(f"{path}:", lost):
+            text = _html(page()) if kind == "html" else rendered_text(result, kind)
+            _write(path, text, force=force)
+            say(f"wrote {path}")
     if given["plots"] is not None:
         from lacal.report.charts.svg import write_plots
 
-        written = write_plots(page().charts(), given["plots"], force=bool(given.get("force")))
-        say(f"wrote {len(written)} files in {given['plots']}")
-    failed = any(not one.passed for one in result.verdicts) and not given.get("exit_zero")
-    _print(result, "json" if given["json"] else given["format"])
-    if failed:
-        click.get_current_context().exit(1)
+        with _noted(f"{given['plots']}: some charts", lost):
+            written = write_plots(page().charts(), given["plots"], force=force)
+            say(f"wrote {len(written)} files in {given['plots']}")
+    return lost
+
+
+@contextlib.contextmanager
+def _noted(what: str, lost: list[str]) -> Iterator[None]:
+    """Note why a file could not be written, in place of raising it."""
+    try:
+        yield
+    except (LacalError, OSError) as error:
+        fault = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(fault, OSError) and not isinstance(fault, FileExistsError):
+            lost.append(f"{what} could not be written ({fault.strerror or fault})")
+        else:
+            lost.append(str(error))
 
 
 def wants_page(given: dict[str, Any]) -> bool:
@@ -164,10 +203,21 @@ def _check_folder(folder: Path, force: bool) -> None:
     if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
         raise UsageError(f"--plots {folder}: cannot be written to; choose another folder")
     if folder.is_dir() and not force:
-        charts = [one for one in folder.iterdir() if one.suffix in (".svg", ".png")]
+        charts = [one for one in folder.iterdir() if one.suffix in _CHARTS]
         if charts:
             raise UsageError(
                 f"--plots {folder}: holds {charts[0].name} already; add --force to replace charts"
+            )
+
+
+def _check_apart(folder: Path, taken: dict[Path, str]) -> None:
+    """Refuse other outputs where charts would be written: as the folder itself, or as one of its charts."""
+    for path, option in taken.items():
+        if path == folder.resolve():
+            raise UsageError(f"--plots {folder}: {option} writes to the same path; name another")
+        if path.parent == folder.resolve() and path.suffix.lower() in _CHARTS:
+            raise UsageError(
+                f"--plots {folder}: {option} writes {path.name} there, where charts are written; name another folder"
             )
 
 
@@ -175,11 +225,7 @@ def _page_of(result: "Result") -> Any:
     """The report with charts, its gates first."""
     from lacal.report.deliver import page_with_verdicts
 
-    if result.page is None:
-        raise UsageError(
-            f"lacal {result.command} has no charts for what it was given; leave --plots and "
-            "--report html out"
-        )
+    assert result.page is not None
     return page_with_verdicts(result.page(), result.verdicts)
 
 

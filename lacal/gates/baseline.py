@@ -16,6 +16,7 @@ from lacal.probabilities import Probabilities
 
 SAME_SHARE = 1e-6
 
+
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """An earlier run's measures.
@@ -109,9 +110,12 @@ class Baseline:
         before, after = self.probabilities, run.probabilities
         if before is None or after is None:
             return
-        classes = self.support.size
-        if not np.allclose(*(_shares(one, classes) for one in (before, after)), rtol=0, atol=SAME_SHARE):
-            told = ["equal class shares" if one.log_target is None else "a target prior" for one in (before, after)]
+        there, here = (_shares(one, self.support.size) for one in (before, after))
+        if not np.allclose(there, here, rtol=0, atol=SAME_SHARE):
+            told = [
+                "equal class shares" if one.log_target is None else "a target prior"
+                for one in (before, after)
+            ]
             if told[0] == told[1]:
                 told = ["another target prior", "this one"]
             raise self._unlike("what the probabilities are for", *told)

@@ -27,6 +27,7 @@ from lacal.inputs.inputs import InputBlock, InputOptions, Inputs
 from lacal.inputs.ports import chosen_fields
 from lacal.models.model import Port
 from lacal.rows.fields import ID_NAMES, LABEL_NAMES, check_id_field, field_named
+from lacal.rows.labels import where_empty
 
 PIECE_BYTES = 1 << 20
 PIECE_ROWS = 16_384
@@ -204,6 +205,8 @@ def open_inputs(path: Path, ports: tuple[Port, ...], options: InputOptions) -> I
     images = open_images(path, options.root)
     table = open_table(path) if images is None else images
     label_field = field_named(table, options.label_key, LABEL_NAMES, "--label-key")
+    if label_field is not None:
+        table = where_empty(table, label_field)  # who reads the labels judges empty ones
     id_field = field_named(table, options.id_key, ID_NAMES, "--id-key")
     if id_field is not None:
         check_id_field(table, id_field)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lacal.adjustment import Adjustment
 from lacal.batch import Batch, Labels, PerClass
+from lacal.classes.names import some_classes
 from lacal.errors import DataError
 from lacal.fits.temperature import COLDEST, HOTTEST, InverseSearch, LogLossSums, possible
 from lacal.metrics import BINS, NORMAL_95
@@ -19,6 +20,10 @@ from lacal.pipeline.quality import ProbabilityTally, Quality
 from lacal.probabilities import Probabilities
 from lacal.rows.fingerprint import Overlap, RowSketch
 from lacal.rows.source import Source
+
+OVERFLOWING = 1e100  # the squares of such differences, summed over rows, must not overflow
+SMALL = 0.01  # differences within a row that make a temperature below COLDEST no surprise
+VANISHING = 1e-6  # times the largest difference: exponents so small that the slope is that at 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +110,11 @@ def fit_temperature(
         bins: Of the calibration errors.
 
     Raises:
-        DataError: No row that counts, or rows that no temperature fits.
+        DataError: No row that counts, rows of one class, or rows that no temperature fits.
     """
     rows = _Rows(source, adjustment, _log_of(prior, source.classes))
     first = _first_pass(rows, bins)
-    sums = _fitted(rows, first.sums)
+    sums = _fitted(rows, first)
     scaled = Probabilities(1 / sums.inverse, rows.log_target)
     after = ProbabilityTally.empty(source.classes, bins)
     for _, adjusted, labels in rows:
@@ -157,16 +162,21 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True)
 class _FirstPass:
-    """What is known of the rows before any temperature is tried, and the sums at 1."""
+    """What is known of the rows before any temperature is tried, and the sums at 1.
+
+    Attributes:
+        largest: How far any row's finite scores reach below its largest.
+    """
 
     sketch: RowSketch
     labelled: int
+    largest: float
     before: ProbabilityTally
     sums: LogLossSums
 
 
 def _first_pass(rows: _Rows, bins: int) -> _FirstPass:
-    sketch, labelled, wrong = RowSketch(), 0, 0
+    sketch, labelled, wrong, largest = RowSketch(), 0, 0, 0.0
     before, sums = (
         ProbabilityTally.empty(rows.source.classes, bins),
         LogLossSums(1.0, rows.log_target),
@@ -177,6 +187,9 @@ def _first_pass(rows: _Rows, bins: int) -> _FirstPass:
         labelled += batch.labelled()[1].size
         own = adjusted[np.arange(labels.size), labels]
         wrong += int(np.count_nonzero(own < adjusted.max(axis=1)))
+        largest = max(largest, _reach(adjusted))
+        if largest > OVERFLOWING:
+            raise _out_of_scale(rows.source.place, largest)
         sums.update(adjusted, labels)
         before.update(plain.of(adjusted), adjusted.argmax(axis=1), labels)
     if not sums.support.any():
@@ -184,21 +197,38 @@ def _first_pass(rows: _Rows, bins: int) -> _FirstPass:
             f"{rows.source.place}: no row carries a label of a class that can be; a temperature is fitted on "
             "labelled rows"
         )
+    if np.count_nonzero(sums.support) < 2:
+        only = some_classes(np.flatnonzero(sums.support).tolist(), rows.source.class_names)
+        raise DataError(
+            f"{rows.source.place}: every row that counts is of class {only}; a temperature needs labelled rows of at "
+            "least 2 classes"
+        )
     if not wrong:
         raise _no_doubt(rows.source.place)
-    return _FirstPass(sketch, labelled, before, sums)
+    return _FirstPass(sketch, labelled, largest, before, sums)
 
 
-def _fitted(rows: _Rows, sums: LogLossSums) -> LogLossSums:
-    """The sums at the best inverse temperature, searched from those at hand."""
-    search, place = InverseSearch(), rows.source.place
+def _reach(adjusted: NDArray[np.float64]) -> float:
+    """How far the lowest finite score (n, k) of any row is below the row's largest."""
+    if not adjusted.size:
+        return 0.0
+    lowest = adjusted.min(axis=1, where=adjusted > -np.inf, initial=np.inf)
+    with np.errstate(over="ignore"):
+        return float((adjusted.max(axis=1) - lowest).max())
+
+
+def _fitted(rows: _Rows, first: _FirstPass) -> LogLossSums:
+    """The sums at the best inverse temperature, searched from those at 1."""
+    search, place, sums = InverseSearch(), rows.source.place, first.sums
     while (inverse := search.after(sums)) is not None:
-        sums = LogLossSums(inverse, rows.log_target)
-        for _, adjusted, labels in rows:
-            sums.update(adjusted, labels)
+        sums = _sums_at(inverse, rows)
     if sums.inverse >= 1 / COLDEST:
-        raise _no_doubt(place)
+        raise _out_of_scale(place, first.largest) if first.largest < SMALL else _no_doubt(place)
     if sums.inverse <= 1 / HOTTEST:
+        # The loss is convex: where it falls at the start, it has its minimum at some temperature, a hotter one.
+        start = _sums_at(VANISHING / max(first.largest, 1.0), rows)
+        if start.mean(start.slope) < 0:
+            raise _out_of_scale(place, first.largest)
         raise DataError(
             f"{place}: its scores do not tell the classes apart, so no temperature up to {HOTTEST:g} is the "
             "best; check that labels and classes are in the model's order"
@@ -206,10 +236,24 @@ def _fitted(rows: _Rows, sums: LogLossSums) -> LogLossSums:
     return sums
 
 
+def _sums_at(inverse: float, rows: _Rows) -> LogLossSums:
+    sums = LogLossSums(inverse, rows.log_target)
+    for _, adjusted, labels in rows:
+        sums.update(adjusted, labels)
+    return sums
+
+
 def _no_doubt(place: str) -> DataError:
     return DataError(
         f"{place}: hardly any row scores another class above its own, so log loss sees no reason for doubt and no "
         "temperature fits; fit it on rows that hold errors, such as a larger held-out split"
+    )
+
+
+def _out_of_scale(place: str, largest: float) -> DataError:
+    return DataError(
+        f"{place}: its scores differ by up to {largest:.3g} within a row, so the best temperature lies outside "
+        f"{COLDEST:g} to {HOTTEST:g}; bring them to the scale of logits, and the rows it is used on likewise"
     )
 
 

@@ -1,6 +1,7 @@
 """What a fitted temperature is and leaves behind, for a person, for scripts and as warnings."""
 
 from lacal.calibration import Calibration
+from lacal.classes.names import some_classes
 from lacal.classes.target import TargetPrior
 from lacal.formats.shown import printable
 from lacal.metrics import CalibrationError, Score
@@ -167,6 +168,13 @@ def temperature_warnings(
         warnings.append(
             f"{found.left_out:,} rows of {val} did not count for the temperature: their classes are never "
             "predicted, or have no share in the target prior"
+        )
+    if found.absent.size:
+        k, names = recipe.prior.class_counts.size, recipe.prior.class_names
+        have, do = ("has", "does") if found.absent.size == 1 else ("have", "do")
+        warnings.append(
+            f"{found.absent.size} of {k} classes {have} no row in {val} and {do} not count for the temperature: "
+            f"{some_classes(found.absent.tolist(), names)}"
         )
     for where, (before, after) in _sides(found, place, both):
         warnings += _worse(printable(where, 200), before, after)

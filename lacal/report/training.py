@@ -123,7 +123,7 @@ def _answer(report: "TrainingReport") -> list[Block]:
     crossed = tuned.cross_fit
     return [
         f"validation: {_errors(tuned.unadjusted, tuned.adjusted, tuned.tau)}",
-        f"cross-fitted gain {points(crossed.gain)} ± {100 * crossed.standard_error:.1f} points: of taus tuned on four "
+        f"cross-fitted gain {points(crossed.gain)} points (standard error {100 * crossed.standard_error:.1f}): of taus tuned on four "
         "fifths of these rows, on the fifth that did not choose",
     ]
 

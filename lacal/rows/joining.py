@@ -115,12 +115,14 @@ def _comparable(first: Decisions, second: Decisions) -> tuple[Ids, Ids] | None:
 
 
 def plain_ids(ids: Ids) -> Ids:
-    """Ids as 64-bit whole numbers where they are numbers, else text; floats that are not whole become text."""
+    """Ids as 64-bit whole numbers where these hold them, else as text: other floats, and whole numbers from 2^63."""
     if ids.dtype.kind == "f":
         whole = np.isfinite(ids) & (np.abs(ids) < 2**53)
         if whole.all() and (ids == np.floor(ids)).all():
             return ids.astype(np.int64)
         return ids.astype(np.str_)
+    if ids.dtype.kind == "u" and ids.size and ids.max() > np.iinfo(np.int64).max:
+        return ids.astype(np.str_)  # int64 would wrap to another row's number
     return ids if ids.dtype.kind == "U" else ids.astype(np.int64)
 
 

@@ -210,8 +210,13 @@ class LabelReader:
     def _refuse(self, labels: Labels, wrong: NDArray[np.bool_], start: int) -> None:
         row = int(wrong.argmax())
         values = np.unique(labels[wrong])
+        if self.required:
+            raise DataError(
+                f"{self.place}: row {start + row} is {labels[row]}, expected a class, 0..{self.classes - 1}; every "
+                "row needs a prediction, so mend it or drop the row"
+            )
         hint = "labels must number the columns of the logits"
-        if self.ignore is None and not self.required and values.size == 1:
+        if self.ignore is None and values.size == 1:
             hint = f"if {values[0]} means 'no label', say --ignore-label {values[0]}"
         if values.size == 1 and values[0] == self.classes:
             hint = f"if the labels run 1..{self.classes}, subtract 1 first"

@@ -1,8 +1,4 @@
-"""What a predictions file keeps beside label and prediction: scores, the unadjusted prediction, weights.
-
-What `lacal adjust` writes is known by its field names: `confidence` (of the prediction), `adjusted_probs`
-or `adjusted_logits` (of every class), `unadjusted_prediction`.
-"""
+"""The rows of a predictions file with what it keeps beside label and prediction, checked block by block."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,24 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.batch import BATCH_ELEMENTS, Labels, PerClass, PerRow
+from lacal.batch import BATCH_ELEMENTS, Labels, PerRow
 from lacal.classes.prior import LabelPrior
 from lacal.classes.target import TargetPrior
 from lacal.errors import DataError
 from lacal.formats import Table
-from lacal.formats.table import Scored
-from lacal.formats.text import strict_json
-from lacal.probabilities import Probabilities
+from lacal.rows.fields_beside import CONFIDENCE, LOGITS, PROBABILITIES, FieldsBeside
 from lacal.rows.labels import LabelReader
 from lacal.rows.logits_source import SourceOptions
 from lacal.rows.predicted import ROWS, PredictedRows, open_predicted
-from lacal.rows.scores import SUM_TOLERANCE
-from lacal.rows.weights import WeightField
+from lacal.rows.scores import SUM_TOLERANCE, as_float
 
-CONFIDENCE = "confidence"
-UNADJUSTED = "unadjusted_prediction"
-PROBABILITIES = "adjusted_probs"
-LOGITS = "adjusted_logits"
 PLAIN_OPTIONS = SourceOptions()
 
 
@@ -53,44 +42,6 @@ class ScoredRows:
     probabilities: NDArray[Any] | None
     log_true: PerRow | None
     weights: PerRow | None
-
-
-@dataclass(frozen=True, slots=True)
-class FieldsBeside:
-    """Names of those fields; None where there is none.
-
-    Attributes:
-        confidence: Probability of the prediction.
-        scores: Probability, or adjusted logit, of every class.
-        unadjusted: Prediction of the model as it was.
-        weights: Row weights.
-        meaning: What the file says its confidences and probabilities are of the adjusted logits.
-        target: The class shares that they are for; None where nobody knows.
-    """
-
-    confidence: str | None
-    scores: str | None
-    unadjusted: str | None
-    weights: WeightField | None
-    meaning: Probabilities
-    target: TargetPrior | None
-
-    @classmethod
-    def of(cls, table: Table, weight_key: str | None) -> "FieldsBeside":
-        """Those that this file has."""
-        fields = table.fields
-        wide = [
-            name
-            for name in (PROBABILITIES, LOGITS)
-            if name in fields and len(fields[name].shape) == 2
-        ]
-        return cls(
-            CONFIDENCE if CONFIDENCE in fields and fields[CONFIDENCE].kind == "float" else None,
-            wide[0] if wide else None,
-            UNADJUSTED if UNADJUSTED in fields else None,
-            None if weight_key is None else WeightField.of(table, weight_key),
-            *_meaning(table),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +103,20 @@ class PredictionsFile:
             if reader is not None:
                 before = reader.labels(raw[beside.unadjusted], start, n)
             log_true, probabilities = None, None
-            if beside.scores == PROBABILITIES:
-                probabilities = _probabilities(raw[PROBABILITIES], start, self.place)
-            elif beside.scores == LOGITS:
-                adjusted, meaning = _adjusted(raw[LOGITS], start, self.place), beside.meaning
+            if beside.scores is not None and not beside.of_logits:
+                probabilities = _probabilities(raw[beside.scores], start, self.place)
+            elif beside.scores is not None:
+                adjusted = _adjusted(raw[beside.scores], start, self.place)
+                meaning = beside.meaning
                 probabilities = meaning.of(adjusted)
                 log_true = meaning.log_of_own(adjusted, probabilities, labels, predictions)
             yield ScoredRows(
                 labels,
                 predictions,
                 before,
-                None if not beside.confidence else _confidence(raw[CONFIDENCE], start, self.place),
+                None
+                if beside.confidence is None
+                else _confidence(raw[beside.confidence], start, self.place),
                 probabilities,
                 log_true,
                 None if beside.weights is None else beside.weights.checked(raw[weights], start),
@@ -231,38 +185,9 @@ def _confidence(raw: NDArray[Any], start: int, place: str) -> PerRow:
     return np.minimum(confidence, 1.0)
 
 
-def _meaning(table: Table) -> tuple[Probabilities, TargetPrior | None]:
-    """Temperature and target prior, where `lacal adjust` noted them in the file."""
-    note = table.probabilities if isinstance(table, Scored) else None
-    if note is None:
-        return Probabilities(), None
-    try:
-        known = strict_json(note)
-        temperature = float(known["temperature"])
-        shares = known.get("target_shares")
-        target = None if shares is None else np.array(shares, np.float64)
-        name = str(known.get("target_prior", "the file"))
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise DataError(
-            f"{table.path}: 'probabilities' in its metadata cannot be read; write the file anew"
-        ) from error
-    if not 0 < temperature < np.inf or (target is not None and not _are_shares(target)):
-        raise DataError(
-            f"{table.path}: 'probabilities' in its metadata holds no temperature above 0 and class shares; write "
-            "the file anew"
-        )
-    if target is None:
-        return Probabilities(temperature), None
-    told = TargetPrior(name, target)
-    return Probabilities(temperature, told.log_prior), told
-
-
-def _are_shares(target: PerClass) -> bool:
-    return target.ndim == 1 and bool((target >= 0).all()) and abs(target.sum() - 1) < 1e-6
-
-
 def _probabilities(scores: NDArray[Any], start: int, place: str) -> NDArray[Any]:
-    """(n, k) as they are stored, checked."""
+    """(n, k) as they are stored where that is a float, checked."""
+    scores = as_float(scores)
     sums = scores.sum(axis=1)  # not `@`: BLAS wakes threads that spin for longer than this takes
     wrong = ~(np.abs(sums - 1) <= SUM_TOLERANCE)
     if not wrong.any() and scores.min() < 0:
@@ -277,7 +202,8 @@ def _probabilities(scores: NDArray[Any], start: int, place: str) -> NDArray[Any]
 
 
 def _adjusted(scores: NDArray[Any], start: int, place: str) -> NDArray[Any]:
-    """(n, k) as they are stored, checked: -inf where a class is never predicted."""
+    """(n, k) as they are stored where that is a float, checked: -inf where a class is never predicted."""
+    scores = as_float(scores)
     largest = scores.max(axis=1)
     if not np.isfinite(largest).all():  # NaN and infinity are the largest of their row
         row = int((~np.isfinite(largest)).argmax())

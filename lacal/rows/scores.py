@@ -45,7 +45,7 @@ class ScoreDoor:
             DataError: NaN or infinity (or `fault`), probabilities not declared, log-probabilities for a
                 method that is not blind to row shifts; the row is named.
         """
-        logits = _as_float(block)
+        logits = as_float(block)
         self._check_finite(logits, start)
         if not self.shift_blind and self.scores in ("probs", "log-probs"):
             raise DataError(f"{self.place}: {_NEEDS_LOGITS}")
@@ -116,7 +116,7 @@ _NEEDS_LOGITS = (
 )
 
 
-def _as_float(block: NDArray[Any]) -> Logits:
+def as_float(block: NDArray[Any]) -> Logits:
     """float32 and float64 as they are; float16 and small integers to float32, large ones to float64."""
     if block.dtype in (np.float32, np.float64):
         return np.ascontiguousarray(block)

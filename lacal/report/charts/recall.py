@@ -220,7 +220,7 @@ def _names(
 ) -> None:
     """Names of the classes that changed most and of the worst, as far as there is room."""
     labels = Labels.on(one, above=0.0 if shown.bands else 1.2 * SMALL)
-    few = np.count_nonzero(present) <= FEW
+    few = bool(np.count_nonzero(present) <= FEW)
     after = shown.after[present]
     before = after if shown.before is None else shown.before[present]
     for recalls in (before, after):

@@ -70,7 +70,7 @@ def _answer(report: "TrainingReport") -> str:
     gain = report.test.gain if split == "test" and report.test is not None else None
     if gain is None:
         crossed = report.tuning.cross_fit
-        sure = f"a cross-fitted gain of {points(crossed.gain)} ± {100 * crossed.standard_error:.1f} points"
+        sure = f"a cross-fitted gain of {points(crossed.gain)} points (standard error {100 * crossed.standard_error:.1f})"
     else:
         sure = f"a gain of {points(gain.value)} points, 95 % interval {points(gain.low)} to {points(gain.high)}"
     return (

@@ -65,7 +65,10 @@ def panel_of(
         weights: (k,) share of each class; None for that among the rows.
         mask: (k,) classes of the labels; None for all.
     """
-    diagram, error = (one(mask, class_weights=weights) for one in (top.diagram, top.error))
+    diagram, error = (
+        top.diagram(mask, class_weights=weights),
+        top.error(mask, class_weights=weights),
+    )
     return ReliabilityPanel(
         title, diagram.edges, diagram.confidence, diagram.accuracy, diagram.low, diagram.high, diagram.n,
         shade, f"calibration error {_percent(error.value, ' %')}",
@@ -101,7 +104,7 @@ def reliability_section(
         ("  " * one.inner + one.name, *_cells(one, was), *_cells(one, top), f"{one.error(top).n:,}")
         for one in every
     ]
-    columns = ("plain", "debiased")
+    columns: tuple[str, ...] = ("plain", "debiased")
     if was is not None:
         columns = ("unadjusted", "debiased", "adjusted", "debiased")
     said = "; ".join(f"{panel.title}: {panel.error}" for panel in panels)

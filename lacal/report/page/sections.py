@@ -171,8 +171,8 @@ def groups_fact(groups: Groups) -> tuple[str, str]:
     names = list(groups.masks)
     told = _fingerprint(*(names[at] for at in place))
     sizes = [f"{name} {int(mask.sum()):,}" for name, mask in groups.masks.items()]
-    rules = " and ".join(dict.fromkeys(groups.rule.values()))
-    return "groups", f"{rules}: {', '.join(sizes)} classes, {told}"
+    listed = " and ".join(dict.fromkeys(groups.rule.values()))
+    return "groups", f"{listed}: {', '.join(sizes)} classes, {told}"
 
 
 def target_fact(target: TargetPrior) -> tuple[str, str]:
