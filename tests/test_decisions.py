@@ -111,9 +111,10 @@ def test_numbers_too_large_for_a_float_are_told_apart() -> None:
 def test_numbers_beyond_int64_are_no_negative_ones(other: Any) -> None:
     """2^64 - 3 would wrap to -3, another row's id."""
     large = [2**64 - 3, 7, 2**64 - 2]
-    first = dataclasses.replace(FIRST, ids=np.array(large, np.uint64))
-    kind = np.uint64 if isinstance(other[0], int) else np.str_
-    second = dataclasses.replace(SECOND, ids=np.array(other, kind))
+    held: Any = np.array(large, np.uint64)  # as a file may hold them
+    first = dataclasses.replace(FIRST, ids=held)
+    held = np.array(other, np.uint64 if isinstance(other[0], int) else np.str_)
+    second = dataclasses.replace(SECOND, ids=held)
     assert rows_of(join(first, second)) == [(0, 0, 1), (2, 1, 2)]
     wrapped = dataclasses.replace(SECOND, ids=np.array([-2, -3, 7]), labels=np.array([0, 0, 1]))
     joined = join(first, wrapped)

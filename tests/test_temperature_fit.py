@@ -1,5 +1,7 @@
 """The arithmetic of one temperature: derivatives, the minimum, its interval, classes that do not count."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
+from lacal.adjustment import Adjustment
 from lacal.batch import Labels, PerClass
+from lacal.errors import DataError
 from lacal.fits.temperature import (
     COLDEST,
     HOTTEST,
@@ -17,6 +21,8 @@ from lacal.fits.temperature import (
     LogLossSums,
     possible,
 )
+from lacal.pipeline.temperature import fit_temperature
+from lacal.rows.logits_source import SourceOptions, open_source
 
 Scores = NDArray[np.float64]
 
@@ -168,3 +174,31 @@ def test_the_search_ends_at_the_ends_of_its_range() -> None:
     flat, passes = fitted(np.zeros((2, 2)), labels, log_target)
     assert (flat.inverse, passes) == (1.0, 1)
     assert flat.error_of_log() is None
+
+
+# What no temperature fits
+
+
+def temperature_of(folder: Path, logits: Scores, labels: Labels) -> float:
+    """The temperature fitted on a file of these."""
+    np.savez(folder / "rows.npz", logits=logits, labels=labels)
+    source = open_source(folder / "rows.npz", SourceOptions())
+    return fit_temperature(source, Adjustment.identity(logits.shape[1])).value
+
+
+def test_rows_of_one_class_are_refused(tmp_path: Path) -> None:
+    one = np.random.default_rng(0).normal(size=(60, 5))
+    with pytest.raises(DataError, match="every row that counts is of class 1; a temperature needs"):
+        temperature_of(tmp_path, one, np.full(60, 1))
+
+
+@pytest.mark.parametrize("factor", [1e4, 1e35, 1e150, 1e300, 1e-5])
+def test_the_scale_is_named_where_it_is_the_reason(tmp_path: Path, factor: float) -> None:
+    """A factor neither hides nor makes knowledge of the classes: it only moves the temperature."""
+    logits, labels = gaussians(np.full(5, 40), 2.0, np.random.default_rng(0))
+    assert temperature_of(tmp_path, logits, labels) == pytest.approx(2, rel=0.5)
+    with pytest.raises(DataError, match=r"scores differ by up to .*scale of logits"):
+        temperature_of(tmp_path, logits * factor, labels)
+    if 1 < factor < 1e100:
+        with pytest.raises(DataError, match="do not tell the classes apart"):
+            temperature_of(tmp_path, -logits * factor, labels)

@@ -126,7 +126,9 @@ def test_a_validation_split_is_cut_where_none_is_given(
     assert sum(one["n"] for one in found["validation"]["unadjusted"]["classes"]) == 17
     assert [line.split()[1] for line in found["next"]] == ["tune-tau", "export"]
     assert lacal("train", "train.npz", *QUICK, "-o", "text") == 0
-    assert capfd.readouterr().out.startswith("validation: balanced error ")
+    out = capfd.readouterr().out
+    assert out.startswith("validation: balanced error ")
+    assert re.search(r"cross-fitted gain \S+ points \(standard error \d+\.\d\): of taus", out)
 
 
 def test_a_second_stage_starts_from_a_finished_run(
