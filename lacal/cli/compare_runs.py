@@ -43,10 +43,18 @@ def _joined(first: "Decisions", second: "Decisions", given: dict[str, Any]) -> "
     try:
         return join(first, second)
     except OtherRowsError as error:
-        if given["counts"] is not None:
+        if given["counts"] is not None or any(_of_predictions(one) for one in (first, second)):
             raise
         hint = "for post-hoc methods on two splits of one model give --counts FILE"
         raise OtherRowsError(f"{error}; {hint}") from error
+
+
+def _of_predictions(side: "Decisions") -> bool:
+    """Whether its file holds no logits, from which alone methods could be tuned."""
+    from lacal.formats import open_table
+    from lacal.rows.predicted import is_predictions
+
+    return is_predictions(open_table(Path(side.place)))
 
 
 def _groups(joined: "Joined", counts: "Counts | None", given: dict[str, Any]) -> "Groups | None":

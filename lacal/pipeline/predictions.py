@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lacal.atomic import writing
 from lacal.classes.target import TargetPrior
+from lacal.errors import DataError
 from lacal.pipeline.scoring import PLAIN, ScoredBatch
 from lacal.probabilities import Probabilities
 from lacal.rows.source import Source
@@ -140,11 +141,25 @@ class _Layout:
             arrays["top_confidences"] = fixed_lists(np.take_along_axis(probabilities, best, 1))
         if self.columns.scores:
             every = scored.adjusted if self.columns.scores == "logits" else probabilities
-            arrays[f"adjusted_{self.columns.scores}"] = fixed_lists(every.astype(np.float32))
+            arrays[f"adjusted_{self.columns.scores}"] = fixed_lists(_as_float32(every, batch.start))
         metadata = {"classes": str(self.classes), **self.meaning.metadata()}
         if self.class_names is not None:
             metadata["class_names"] = json.dumps(self.class_names)
         return pa.table(arrays).replace_schema_metadata(metadata)
+
+
+def _as_float32(scores: NDArray[Any], start: int) -> NDArray[np.float32]:
+    """The scores (n, k) as they are stored; infinite is none of them but what was."""
+    with np.errstate(over="ignore"):
+        stored = scores.astype(np.float32)
+    lost = np.isinf(stored) != np.isinf(scores)
+    if lost.any():
+        row = int(lost.any(axis=1).argmax())
+        raise DataError(
+            f"row {start + row} has an adjusted logit beyond float32, as which they are stored; leave "
+            "--write-scores logits out, or say --write-scores probs"
+        )
+    return stored
 
 
 def _best(adjusted: NDArray[Any], top_k: int) -> NDArray[np.int64]:

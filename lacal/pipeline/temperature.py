@@ -251,8 +251,9 @@ def _no_doubt(place: str) -> DataError:
 
 
 def _out_of_scale(place: str, largest: float) -> DataError:
+    far = f"up to {largest:.3g}" if np.isfinite(largest) else "more than a float holds"
     return DataError(
-        f"{place}: its scores differ by up to {largest:.3g} within a row, so the best temperature lies outside "
+        f"{place}: its scores differ by {far} within a row, so the best temperature lies outside "
         f"{COLDEST:g} to {HOTTEST:g}; bring them to the scale of logits, and the rows it is used on likewise"
     )
 

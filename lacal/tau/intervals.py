@@ -148,7 +148,8 @@ def _linear(scores: Logits, labels: Labels, slopes: PerClass) -> Intervals:
     """Intervals of `scores_j - tau * slopes_j`; scores of -inf are rivals that never win."""
     rows = np.arange(labels.size)
     own = scores[rows, labels].astype(np.float64) + 0.0  # -0.0 would turn a tie's sign around
-    lead = own[:, None] - scores
+    with np.errstate(over="ignore"):  # of scores near float64's end, whose turn is then at 0
+        lead = own[:, None] - scores
     gap = slopes[labels][:, None] - slopes
     lead[rows, labels] = np.inf  # nobody is one's own rival
     behind = np.flatnonzero(lead < 0)
