@@ -5,25 +5,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lacal.cli.class_options import (
+    counts_of,
+    counts_options,
+    group_rule_of,
+    groups_of,
+    groups_option,
+    required_prior_of,
+    target_prior_of,
+    target_prior_option,
+)
 from lacal.cli.model_options import runs_model, source_of, takes_model
 from lacal.cli.options import (
     FILE,
     OneOf,
-    counts_of,
-    counts_options,
     force_adjust_option,
-    group_rule_of,
-    groups_of,
-    groups_option,
     inputs_of,
     method_options,
     refuse_beside_calibration,
     refuse_head_without_weight_norm,
-    required_prior_of,
     source_options,
     statistics_of,
-    target_prior_of,
-    target_prior_option,
 )
 from lacal.cli.outputs import check_reports, command_line, deliver, report_options, wants_page
 from lacal.cli.run_input import logits_of_run

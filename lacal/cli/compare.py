@@ -5,20 +5,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lacal.cli.class_options import (
+    counts_needed,
+    counts_of,
+    counts_options,
+    group_rule_of,
+    groups_option,
+    required_prior_of,
+)
 from lacal.cli.gate_options import fail_if_options
 from lacal.cli.model_options import model_without_inputs
 from lacal.cli.options import (
     FILE,
     OneOf,
-    counts_needed,
-    counts_of,
-    counts_options,
+    draws_options,
     force_adjust_option,
-    group_rule_of,
-    groups_option,
     inputs_of,
     refuse_typed,
-    required_prior_of,
     source_options,
     source_options_of,
 )
@@ -64,20 +67,7 @@ DRAWN = ("draws", "seed")
     help="The classifier's weight (and bias), for weight-norm; a file of arrays, or an ONNX model.",
 )
 @groups_option
-@click.option(
-    "--draws",
-    type=click.IntRange(10, 100_000),
-    default=1000,
-    show_default=True,
-    help="Of methods: bootstrap draws behind the intervals.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Of methods: seed of the draws and the folds.",
-)
+@draws_options("Of methods: ")
 @click.option(
     "--keep",
     type=OneOf(*KEEPABLE),

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lacal.cli.class_options import counts_of, groups_of
 from lacal.cli.gate_options import gates_of
-from lacal.cli.options import counts_of, groups_of, source_options_of
+from lacal.cli.options import source_options_of
 from lacal.cli.outputs import command_line
 from lacal.cli.run_input import logits_of_run
 

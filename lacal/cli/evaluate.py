@@ -5,6 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lacal.cli.class_options import (
+    counts_of,
+    counts_options,
+    group_rule_of,
+    groups_of,
+    groups_option,
+    prior_of,
+    target_prior_of,
+    target_prior_option,
+)
 from lacal.cli.gate_options import gate_options, gates_of
 from lacal.cli.model_options import (
     model_without_inputs,
@@ -14,20 +24,12 @@ from lacal.cli.model_options import (
 )
 from lacal.cli.options import (
     FILE,
-    counts_of,
-    counts_options,
     force_adjust_option,
-    group_rule_of,
-    groups_of,
-    groups_option,
     inputs_of,
-    prior_of,
     refuse_beside_calibration,
     refuse_typed,
     source_options,
     source_options_of,
-    target_prior_of,
-    target_prior_option,
     weight_option,
 )
 from lacal.cli.outputs import check_reports, command_line, deliver, report_options, wants_page

@@ -5,21 +5,19 @@ from typing import Any
 
 import click
 
-from lacal.cli.model_options import (
-    source_of,
-    takes_model,
-)
-from lacal.cli.options import (
-    FILE,
+from lacal.cli.class_options import (
     counts_of,
     counts_options,
-    format_options,
     group_rule_of,
     groups_of,
     groups_option,
     prior_of,
-    source_options,
 )
+from lacal.cli.model_options import (
+    source_of,
+    takes_model,
+)
+from lacal.cli.options import FILE, format_options, source_options
 from lacal.cli.sections import Sectioned
 
 

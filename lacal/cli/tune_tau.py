@@ -5,6 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lacal.cli.class_options import (
+    counts_needed,
+    counts_of,
+    counts_options,
+    group_rule_of,
+    groups_option,
+    required_prior_of,
+)
 from lacal.cli.model_options import (
     runs_model,
     source_of,
@@ -13,16 +21,11 @@ from lacal.cli.model_options import (
 from lacal.cli.options import (
     FILE,
     OneOf,
-    counts_needed,
-    counts_of,
-    counts_options,
+    draws_options,
     force_adjust_option,
-    group_rule_of,
-    groups_option,
     inputs_of,
     method_options,
     refuse_head_without_weight_norm,
-    required_prior_of,
     source_options,
     statistics_of,
 )
@@ -55,20 +58,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How tau is picked from the curve.",
 )
-@click.option(
-    "--draws",
-    type=click.IntRange(10, 100_000),
-    default=1000,
-    show_default=True,
-    help="Bootstrap draws behind the intervals.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Of the draws and the folds.",
-)
+@draws_options()
 @groups_option
 @click.option("-o", "--out", type=FILE, help="Calibration file to write (JSON).")
 @click.option("--force", is_flag=True, help="Replace existing outputs.")

@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from lacal.batch import Labels
 from lacal.calibration import Calibration, calibration_of
-from lacal.calibration_records import CrossFitRecord, EstimateRecord, PlateauRecord, TunedOn
 from lacal.classes.names import some_classes
 from lacal.classes.prior import LabelPrior
 from lacal.errors import DataError
 from lacal.methods import METHODS, ClassStatistics, Method
 from lacal.metrics import ClassTally
+from lacal.pipeline.tuning_record import record_of
 from lacal.rows.fingerprint import RowSketch
 from lacal.rows.source import Source, device_source, require_labels
 from lacal.tau.path import Plateau, TauPath, TauPathAccumulator
-from lacal.tau.resampling import Bootstrap, CrossFit, Estimate, Sample, bootstrap, cross_fit
+from lacal.tau.resampling import Bootstrap, CrossFit, Sample, bootstrap, cross_fit
 from lacal.tau.selection import RULES, Lattice, Rule
 
 
@@ -176,29 +176,15 @@ def tuning_of(
     )
     crossed = cross_fit(sample, search.rule, seed=search.seed)
     optimum = path.optimum(-np.inf, np.inf, lattice.reference)
-    record = TunedOn(
-        rows=sketch.rows,
-        labelled=int(before.support.sum()),
-        classes_present=int(np.count_nonzero(before.support)),
-        digest=f"{sketch.digest:016x}",
-        sketch=[f"{int(one):016x}" for one in sketch.smallest],
-        repeats=sketch.repeats,
-        unadjusted_error=before.balanced().value or 0.0,
-        balanced_error=after.balanced().value or 0.0,
-        grid=search.grid.tolist(),
-        curve=curve.tolist(),
-        optimum=PlateauRecord(
-            low=_finite(optimum.low),
-            high=_finite(optimum.high),
-            balanced_error=optimum.balanced_error,
-        ),
+    record = record_of(
+        sketch,
+        tallies=(before, after),
+        grid=search.grid,
+        curve=curve,
+        optimum=optimum,
         picks=picks,
-        tau=_estimate(intervals.tau),
-        gain=_estimate(intervals.gain),
-        cross_fitted=CrossFitRecord(
-            gain=crossed.gain, standard_error=crossed.standard_error, taus=crossed.taus.tolist()
-        ),
-        draws=search.draws,
+        intervals=intervals,
+        crossed=crossed,
         seed=search.seed,
     )
     return Tuning(
@@ -278,11 +264,3 @@ def _tally(path: TauPath, right: NDArray[np.bool_]) -> ClassTally:
     predictions: Labels = np.where(right, path.labels, -2)  # any class but the label
     tally.update(path.labels, predictions)
     return tally
-
-
-def _estimate(one: Estimate) -> EstimateRecord:
-    return EstimateRecord(value=one.value, low=one.low, high=one.high)
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
