@@ -15,7 +15,7 @@ COMMANDS = {
     "infer": "Run a model over inputs and store its logits.",
     "tune-tau": "Search tau for balanced error on a validation split.",
     "adjust": "Write adjusted predictions of a logits file.",
-    "evaluate": "Balanced, micro, group and class errors, with uncertainty.",
+    "evaluate": "Measure errors, scores and calibration; gates for CI.",
     "compare": "Compare post-hoc methods, or two runs row by row.",
     "export": "Write the adjusted model as a file.",
     "env": "Print what a bug report needs.",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from lacal.cli.sections import section
 from lacal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class OneOf(click.ParamType[str]):
 
 METHOD_NAMES = ("logit-adjustment", "weight-norm", "prior-division")
 FILE = click.Path(path_type=Path)
+READING = "Reading the rows"
 
 
 def stacked(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -71,7 +73,8 @@ def stacked(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 def source_options(command: F) -> F:
     """How to read logits, labels and ids; collected by `source_of`."""
-    return stacked(
+    return section(
+        READING,
         click.option("--labels", type=FILE, help="File of labels, if not beside the logits."),
         click.option("--logits-key", metavar="NAME", help="Field of the logits, or 'PREFIX*'."),
         click.option(
@@ -99,8 +102,13 @@ def source_options(command: F) -> F:
 
 def weight_option(command: F) -> F:
     """How much each row counts; collected by `source_options_of`."""
-    return click.option(
-        "--weight-key", metavar="NAME", help="Field of row weights [default: every row counts 1]."
+    return section(
+        READING,
+        click.option(
+            "--weight-key",
+            metavar="NAME",
+            help="Field of row weights [default: every row counts 1].",
+        ),
     )(command)
 
 
