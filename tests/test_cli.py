@@ -159,6 +159,14 @@ def test_command_line_before_environment_before_file_before_project(
     assert "'best' is not one of" in refusal(capfd, "tune-tau", "val.npz", "--counts", "counts.csv")
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_values_of_one_variable_are_lines_of_it(name: str) -> None:
+    """Names and paths hold blanks, at which click would split them."""
+    for param in command_named(name).params:
+        if param.multiple:
+            assert param.type.split_envvar_value("a b\nc=d e\n") == ["a b", "c=d e"], param.name
+
+
 def test_paths_and_hyphens_in_a_file(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

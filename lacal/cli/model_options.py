@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lacal.cli.options import FILE, OneOf, refuse_typed, source_options_of
+from lacal.cli.param_types import LINE
 from lacal.cli.sections import section
 from lacal.cli.supervised import supervised
 from lacal.errors import DataError, UsageError
@@ -91,7 +92,11 @@ def running_options(command: F) -> F:
     return section(
         "Model's inputs",
         click.option(
-            "--input", multiple=True, metavar="NAME=FIELD", help="Field of a model's input."
+            "--input",
+            type=LINE,
+            multiple=True,
+            metavar="NAME=FIELD",
+            help="Field of a model's input.",
         ),
         click.option(
             "--batch-size",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from lacal.cli.param_types import LINE
 from lacal.cli.sections import section
 from lacal.errors import UsageError
 
@@ -95,6 +96,7 @@ def source_options(command: F) -> F:
             "--skip-key",
             metavar="NAME",
             multiple=True,
+            type=LINE,
             help="Column that is no class (a weight, a score); as often as needed.",
         ),
     )(command)

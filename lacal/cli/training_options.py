@@ -10,6 +10,7 @@ import click
 
 from lacal.cli.completing import head_values, loss_values, stage_values, words
 from lacal.cli.options import FILE, OneOf
+from lacal.cli.param_types import LINE
 from lacal.cli.sections import section
 from lacal.loss_table import LOSSES
 from lacal.training.head_table import HEADS
@@ -129,6 +130,7 @@ def network_options(command: F) -> F:
             "--head-option",
             metavar="NAME=VALUE",
             multiple=True,
+            type=LINE,
             shell_complete=head_values,
             help="Such as scale=30.",
         ),
@@ -143,6 +145,7 @@ def network_options(command: F) -> F:
             "--loss-option",
             metavar="NAME=VALUE",
             multiple=True,
+            type=LINE,
             shell_complete=loss_values,
             help="Such as tau=1 or drw=0.8; lacal train --list losses shows all.",
         ),
@@ -210,6 +213,7 @@ def stage_options(command: F) -> F:
             "--stage-option",
             metavar="NAME=VALUE",
             multiple=True,
+            type=LINE,
             shell_complete=stage_values,
             help="Of the stage.",
         ),
