@@ -204,7 +204,7 @@ def test_the_text_is_a_screenful_with_an_interval_beside_every_number(
 ) -> None:
     lines = lines_of(capfd, "evaluate", folder / "test.npz", "--calibration", calibration)
     assert len(lines) <= 48
-    assert all(len(line) <= 100 for line in lines[3:])
+    assert all(len(line) <= 100 for line in lines[3:] if "  " in line)  # sentences stay whole
     assert lines[1].startswith("balanced error 71.7 % -> 40.0 %: gain +31.7 points, 95 % interval ")
     between = r"[\d.]+ \([\d.]+ to [\d.]+\)"
     for title in ("balanced error  ", "few (< 20 training)", "micro error", "macro F1, %", "log loss, nats",
@@ -221,10 +221,9 @@ def test_predictions_alone_say_what_is_missing(
     path = predictions_file(tmp_path / "p.parquet", label=[0, 0, 1, 3], prediction=[0, 1, 1, 2])
     lines = lines_of(capfd, "evaluate", path)
     assert (
-        "log loss, Brier score and calibration need every probability, which this file lacks: write them with"
-        in lines
-    )
-    assert "lacal adjust --write-scores probs, or evaluate the logits" in lines
+        "log loss, Brier score and calibration need every probability, which this file lacks: write them with "
+        "lacal adjust --write-scores probs, or evaluate the logits"
+    ) in lines
     assert not any(line.startswith(("log loss, nats", "top label")) for line in lines)
 
 

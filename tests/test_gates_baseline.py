@@ -14,6 +14,7 @@ from lacal.gates.gates import earlier_of, limits_of
 from lacal.gates.limits import Limit, check_limits, judge_limits, parse_limit
 from lacal.gates.verdict import Verdict
 from lacal.measure import Measure
+from lacal.rows.logits_source import SourceOptions
 from tests.gated_runs import (
     K,
     content,
@@ -208,8 +209,9 @@ def test_options_that_lack_one_another(
     tmp_path: Path, significant: bool, predictions: str | None, limits: list[str], fragment: str
 ) -> None:
     known = limits_of(write(tmp_path, content(rows(0, 0.2))), limits, ())
+    path = None if predictions is None else Path(predictions)
     with pytest.raises(UsageError, match=re.escape(fragment)):
-        earlier_of(significant, None if predictions is None else Path(predictions), *known)
+        earlier_of(significant, path, *known, SourceOptions())
 
 
 def test_a_baseline_without_a_limit_and_a_limit_without_a_baseline(tmp_path: Path) -> None:
@@ -218,4 +220,4 @@ def test_a_baseline_without_a_limit_and_a_limit_without_a_baseline(tmp_path: Pat
     with pytest.raises(UsageError, match="--max-decrease: needs the earlier run; give --baseline"):
         limits_of(None, (), ["macro_f1=0"])
     with pytest.raises(LacalError, match="give --baseline METRICS and a limit"):
-        earlier_of(True, Path("p"), (), None)
+        earlier_of(True, Path("p"), (), None, SourceOptions())

@@ -11,6 +11,7 @@ from lacal.gates.candidate import Candidate
 from lacal.gates.gates import Gates, limits_of
 from lacal.rows.decisions import Decisions
 from tests.gated_runs import GROUPS, NAMES, K, candidate, content, judged, number, rows, write
+from tests.small_world import lacal
 
 
 def test_a_rise_that_may_be_chance_passes_and_a_sure_one_fails(tmp_path: Path) -> None:
@@ -106,3 +107,23 @@ def test_weighted_rows_are_not_paired(tmp_path: Path) -> None:
     limits, baseline = limits_of(write(tmp_path, value), ["balanced_error=0"], ())
     with pytest.raises(UsageError, match="pairs rows without weights"):
         Gates((), limits, baseline, before).judge(candidate(before, weighted=True))
+
+
+def test_the_baselines_predictions_are_read_as_the_runs_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a row without a label carries, and which columns are no class, hold for both files."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "counts.csv").write_text("class,count\ncat,900\ndog,5\n")
+    for name, second in (("old", 2.0), ("new", 3.0)):
+        rows = [
+            f"{i},{('cat', 'dog', '')[i % 3]},7,1.0,{second if i % 3 else 0.5}" for i in range(30)
+        ]
+        (tmp_path / f"{name}.csv").write_text("id,label,weight,cat,dog\n" + "\n".join(rows) + "\n")
+    line = ("--counts", "counts.csv", "--ignore-label", "", "--skip-key", "weight")
+    assert lacal("evaluate", "old.csv", *line, "--report", "old.json") == 0, capfd.readouterr().err
+    gates = ("--baseline", "old.json", "--max-increase", "balanced_error=0", "--significant")
+    code = lacal("evaluate", "new.csv", *line, *gates, "--baseline-predictions", "old.csv")
+    out, err = capfd.readouterr()
+    assert code == 0, err
+    assert "1 gate passed" in out

@@ -163,7 +163,9 @@ def test_a_column_that_is_no_class_is_named_with_the_way_out(
         rest += ["--draws", 10]
     message = refusal(capfd, command, path, *rest)
     assert "only one of them knows 'weight'" in message
-    assert message.endswith("a column that is no class is left out with --skip-key weight")
+    assert message.endswith(
+        "add what is missing, or leave out a column that is no class with --skip-key weight"
+    )
     found = json_of(capfd, command, path, *rest, "--skip-key", "weight")
     expected = json_of(capfd, command, bare, *rest, "--skip-key", "weight")  # none is there
     for name in ("rows", "tau", "gain", "adjusted", "classes", "findings"):

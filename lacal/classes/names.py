@@ -107,7 +107,7 @@ def other_classes(known: Sequence[str] | None, seen: Sequence[str] | None, most:
 
     Example:
         >>> other_classes(["cat", "dog"], ["weight", "cat", "dog"])
-        "only one of them knows 'weight'; a column that is no class is left out with --skip-key weight"
+        "only one of them knows 'weight'; add what is missing, or leave out a column that is no class with --skip-key weight"
     """
     both = known is not None and seen is not None
     odd = sorted(set(known) ^ set(seen)) if known is not None and seen is not None else []
@@ -119,7 +119,7 @@ def other_classes(known: Sequence[str] | None, seen: Sequence[str] | None, most:
         return hint
     keys = [shlex.quote(name) if name.isprintable() else "NAME" for name in odd] or ["NAME"]
     skips = " ".join(f"--skip-key {key}" for key in keys)
-    return f"{hint}; a column that is no class is left out with {skips}"
+    return f"{hint}; add what is missing, or leave out a column that is no class with {skips}"
 
 
 def near_miss(word: str, known: tuple[str, ...]) -> str:

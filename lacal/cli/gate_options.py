@@ -94,7 +94,11 @@ def gates_of(given: dict[str, Any]) -> "Gates":
     predictions = given["baseline_predictions"]
     if predictions is not None:
         predictions = logits_of_run(predictions)
-    earlier = earlier_of(given["significant"], predictions, limits, baseline)
+    from lacal.rows.logits_source import SourceOptions
+
+    # Of the same kind as the run's own file: what a row without a label carries, and which columns are no class.
+    options = SourceOptions(ignore_label=given["ignore_label"], skip_keys=tuple(given["skip_key"]))
+    earlier = earlier_of(given["significant"], predictions, limits, baseline, options)
     return Gates(conditions, limits, baseline, earlier)
 
 

@@ -80,7 +80,10 @@ class Baseline:
         if _is_calibration(name) and self.scheme != run.scheme:
             raise self._unlike("calibration", f"in {self.scheme}", f"in {run.scheme}")
         if not group and name.startswith("target_") and not self._same_target(run):
-            raise self._unlike("the target prior", "another", "this one")
+            there = "none" if self.target is None else "another"
+            raise self._unlike(
+                "the target prior", there, "none" if run.target is None else "this one"
+            )
         if _is_calibration(name) or name.endswith(("log_loss", "brier")):
             self._check_probabilities(run)
 

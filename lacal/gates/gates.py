@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lacal.gates.baseline import Baseline
     from lacal.gates.limits import Limit
     from lacal.rows.decisions import Decisions
+    from lacal.rows.logits_source import SourceOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,9 @@ def earlier_of(
     predictions: Path | None,
     limits: "tuple[Limit, ...]",
     baseline: "Baseline | None",
+    options: "SourceOptions",
 ) -> "Decisions | None":
-    """The baseline's decisions, where --significant asks for them."""
+    """The baseline's decisions, where --significant asks for them, read with `options`."""
     if not significant:
         if predictions is not None:
             raise UsageError("--baseline-predictions: is for --significant; give both or neither")
@@ -124,4 +126,4 @@ def earlier_of(
     from lacal.rows.decisions import decisions_of
 
     check_can_pair(limits)
-    return decisions_of(predictions, class_names=baseline.class_names)
+    return decisions_of(predictions, options, class_names=baseline.class_names)

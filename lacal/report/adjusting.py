@@ -21,7 +21,7 @@ from lacal.report.temperature import (
     temperature_verdict,
     temperature_warnings,
 )
-from lacal.report.text import error_table, gain_line, lines_of, tuned_rows
+from lacal.report.text import error_table, gain_line, tuned_rows
 from lacal.report.warnings import absent
 
 
@@ -98,7 +98,7 @@ def adjusting_text(one: AdjustingReport) -> list[Block]:
     if temperature is not None:
         lines.append(temperature_line(temperature, target))
         lines.append(temperature_table(temperature, target, one.measured.place, one.both))
-        lines += lines_of(temperature_verdict(temperature, one.measured.place, one.both))
+        lines.append(temperature_verdict(temperature, one.measured.place, one.both))
     elif one.quality is not None:
         lines.append(
             f"confidences {shares_of(target)}: calibration error % {plain(one.quality.calibration)} in "

@@ -32,7 +32,6 @@ from lacal.report.text import (
     WORST_CLASSES,
     error_table,
     gain_line,
-    lines_of,
     table,
     tuned_rows,
     with_interval,
@@ -161,7 +160,7 @@ def evaluation_text(one: Evaluated) -> list[Block]:
     lines += absent(found.tally, one.class_names)
     if one.temperature is not None:
         lines.append(temperature_line(one.temperature, one.target))
-        lines += lines_of(temperature_verdict(one.temperature, one.place, None))
+        lines.append(temperature_verdict(one.temperature, one.place, None))
     lines += [measure_table(one), *_unmeasured(one), *_calibration_table(one), _worst(one)]
     return lines
 
@@ -211,7 +210,7 @@ def _calibration_table(one: Evaluated) -> list[Block]:
     ]  # fmt: skip
     heading = f"calibration error, % ({top.error().scheme})"
     shown = table([heading, "plain", "debiased, rms", "n"], rows, probabilities_line(one))
-    return [shown] if one.groups is None else [shown, *lines_of(OF_GROUPS)]
+    return [shown] if one.groups is None else [shown, OF_GROUPS]
 
 
 def probabilities_line(one: Evaluated) -> str | None:
@@ -233,10 +232,10 @@ def _unmeasured(one: Evaluated) -> list[Block]:
     lacking = "log loss, Brier score and class-wise calibration"
     if measured.top is None:
         lacking = "log loss, Brier score and calibration"
-    return lines_of(
+    return [
         f"{lacking} need every probability, which this file lacks: write them with lacal adjust --write-scores probs, "
         "or evaluate the logits"
-    )
+    ]
 
 
 def _worst(one: Evaluated) -> Block:

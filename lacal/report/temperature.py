@@ -74,6 +74,8 @@ def temperature_verdict(found: Temperature, place: str, both: Both | None) -> st
     verdict = "use this temperature" if now < was else "leave this temperature out"
     if f"{was:.4g}" == f"{now:.4g}":
         verdict = "this temperature hardly matters"
+    elif found.low is None or found.high is None or found.low <= 1 <= found.high:
+        verdict = "this temperature may not be needed"
     decided = f"{verdict}: log loss, which decides, goes from {was:.4g} to {now:.4g} nats {on}"
     return decided + _moved(before.calibration, after.calibration)
 

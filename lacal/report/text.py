@@ -4,7 +4,6 @@ Errors are shown in percent, in tables with their 95 % interval; a gain is in po
 """
 
 import math
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -23,7 +22,6 @@ from lacal.tau.selection import RULES
 
 BARS = "▁▂▃▄▅▆▇█"
 WORST_CLASSES = 5
-WIDTH = 100  # columns
 
 
 def percent(one: Rate) -> str:
@@ -50,11 +48,6 @@ def with_interval(one: Rate, unit: str = "") -> str:
 def points(value: float) -> str:
     """A difference of errors in percentage points, signed."""
     return f"{100 * value:+.1f}"
-
-
-def lines_of(sentence: str) -> list[Block]:
-    """A long sentence in lines of a screen's width."""
-    return list(textwrap.wrap(sentence, WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 def sparkline(values: Sequence[float]) -> str:
