@@ -142,26 +142,18 @@ def calibration_of(
     inference: dict[str, Any] | None = None,
 ) -> Calibration:
     """Put together what a tau of a method says about these classes."""
-    adjustment = METHODS[method].adjustment(statistics, tau)
     headed = method == "weight-norm"
-    return Calibration(
-        format="lacal-calibration",
-        version=VERSION,
-        lacal=__version__,
+    return _calibration(
+        METHODS[method].adjustment(statistics, tau),
+        prior,
         method=method,
         tau=tau,
         select=select,
         scores=scores,
-        class_names=None if prior.class_names is None else list(prior.class_names),
-        class_counts=prior.class_counts.tolist(),
-        zero_count=str(prior.zero_count),
         bias_rule=statistics.bias_rule if headed else None,
         weight_norms=_list(statistics.weight_norms) if headed else None,
         bias=_list(statistics.bias) if headed else None,
-        scale=adjustment.scale.tolist(),
-        offset=_offsets(adjustment),
         tuned_on=tuned_on,
-        versions={"numpy": np.__version__},
         inference=inference,
     )
 
@@ -177,26 +169,35 @@ def fitted_calibration(
     inference: dict[str, Any] | None = None,
 ) -> Calibration:
     """Put together what a fit by log loss gave; `method` is one of `FITTED`."""
-    return Calibration(
-        format="lacal-calibration",
-        version=VERSION,
-        lacal=__version__,
+    return _calibration(
+        adjustment,
+        prior,
         method=method,
         tau=temperature,
         select=BY_LOG_LOSS,
         scores=scores,
-        class_names=None if prior.class_names is None else list(prior.class_names),
-        class_counts=prior.class_counts.tolist(),
-        zero_count=str(prior.zero_count),
         bias_rule=None,
         weight_norms=None,
         bias=None,
+        tuned_on=None,
+        fitted_on=fitted_on,
+        inference=inference,
+    )
+
+
+def _calibration(adjustment: Adjustment, prior: LabelPrior, **how: Any) -> Calibration:
+    """What every calibration says of its classes, beside how it came about."""
+    return Calibration(
+        format="lacal-calibration",
+        version=VERSION,
+        lacal=__version__,
+        class_names=None if prior.class_names is None else list(prior.class_names),
+        class_counts=prior.class_counts.tolist(),
+        zero_count=str(prior.zero_count),
         scale=adjustment.scale.tolist(),
         offset=_offsets(adjustment),
-        tuned_on=None,
         versions={"numpy": np.__version__},
-        inference=inference,
-        fitted_on=fitted_on,
+        **how,
     )
 
 

@@ -212,7 +212,7 @@ def calibration_facts(calibration: Calibration) -> list[tuple[str, str]]:
     bias = "" if calibration.bias_rule is None else f", bias: {calibration.bias_rule}"
     setting = "tau" if calibration.fitted_on is None else "T"
     made = f"{calibration.method}{bias}, {setting} = {calibration.tau!r} by {calibration.select}, lacal {calibration.lacal}"
-    tuned = calibration.tuned_on or calibration.fitted_on
+    tuned = calibration.rows_seen
     if tuned is None:
         return [("calibration", made)]
     return [
