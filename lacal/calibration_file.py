@@ -190,12 +190,12 @@ def _check_tuned_on(tuned_on: TunedOn, refuse: Any) -> None:
 
 def _check_fitted_on(fitted_on: FittedOn, refuse: Any) -> None:
     tried, losses = len(fitted_on.ridges), len(fitted_on.held_out)
+    if not all(ridge > 0 for ridge in fitted_on.ridges):
+        raise refuse("fitted_on.ridges", "holds a ridge that is not above 0")
     if losses not in (0, tried + 1):
         raise refuse("fitted_on.held_out", f"has {losses} losses, ridges {tried}")
     if fitted_on.ridge is not None and fitted_on.ridge not in fitted_on.ridges:
         raise refuse("fitted_on.ridge", "is none of ridges")
-    if not all(ridge > 0 for ridge in fitted_on.ridges):
-        raise refuse("fitted_on.ridges", "holds a ridge that is not above 0")
     for name in ("log_loss", "log_loss_before"):
         if getattr(fitted_on, name) < 0:
             raise refuse(f"fitted_on.{name}", "is below 0")

@@ -125,6 +125,8 @@ def checked_counts(counts: NDArray[Any], place: str, what: str = "count") -> NDA
             raise DataError(
                 f"{place}: {what} {at} {why}: got {counts[at]:g}, expected a whole number from 0{hint}"
             )
+    if what == "count" and not values.size:
+        raise DataError(f"{place}: holds no counts; expected training examples per class")
     if what == "count" and not values.any():
         raise DataError(f"{place}: every count is 0; expected training examples per class")
     return values.astype(np.int64)

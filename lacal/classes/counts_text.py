@@ -3,8 +3,6 @@
 They are small, so the standard library reads them: a command on an .npz and a .csv loads no Arrow.
 """
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,12 @@ from numpy.typing import NDArray
 from lacal.classes.class_counts import Counts, in_class_order
 from lacal.classes.names import shown
 from lacal.errors import DataError
-from lacal.formats.text import read_text, strict_json
+from lacal.formats.text import Line, csv_lines, read_text, strict_json
 
 COUNT_FIELDS = ("class_counts", "train_counts", "counts", "count")
 SHARE_FIELDS = ("share", "shares", "prior", "probability", "frequency")
 KEY_FIELDS = ("class", "class_name", "class_names", "label", "name")
 MOST_CLASSES = 10_000_000
-
-Line = tuple[int, list[str]]  # its number, its cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,17 +166,7 @@ def _column(
 
 def _csv_rows(path: Path, wanted: Wanted) -> list[Line]:
     """Line number and cells of every line that is not blank; the first is the header."""
-    reader = csv.reader(
-        io.StringIO(read_text(path), newline=""),
-        delimiter="\t" if path.suffix.lower() == ".tsv" else ",",
-        strict=True,
-    )
-    try:
-        rows = [(reader.line_num, row) for row in reader if row and any(map(str.strip, row))]
-    except csv.Error as error:
-        raise DataError(
-            f"{path}: line {reader.line_num} cannot be read as CSV ({error})"
-        ) from error
+    rows = csv_lines(path)
     if len(rows) < 2:
         raise DataError(
             f"{path}: holds no {wanted.what}s; expected a header `class,{wanted.what}` and a line a class"

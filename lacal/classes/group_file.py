@@ -3,13 +3,11 @@
 Classes are named, or numbered 0..k-1; where names are known that are numbers themselves, a key is a name.
 """
 
-import csv
-import io
 from pathlib import Path
 
 from lacal.classes.names import class_numbers, near_miss, shown, some_classes
 from lacal.errors import DataError
-from lacal.formats.text import read_text, strict_json
+from lacal.formats.text import csv_lines, read_text, strict_json
 
 CLASS_FIELDS = ("class", "class_name", "label", "name")
 GROUP_FIELDS = ("group", "groups")
@@ -84,17 +82,7 @@ def _of_json(path: Path) -> list[Pair]:
 
 
 def _of_table(path: Path) -> list[Pair]:
-    reader = csv.reader(
-        io.StringIO(read_text(path), newline=""),
-        delimiter="\t" if path.suffix.lower() == ".tsv" else ",",
-        strict=True,
-    )
-    try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise DataError(
-            f"{path}: line {reader.line_num} cannot be read as CSV ({error})"
-        ) from error
+    rows = csv_lines(path)
     header = [name.strip().lower() for name in rows[0][1]] if rows else []
     key = next((j for j, name in enumerate(header) if name in CLASS_FIELDS), None)
     group = next((j for j, name in enumerate(header) if name in GROUP_FIELDS), None)

@@ -109,10 +109,7 @@ def other_classes(known: Sequence[str] | None, seen: Sequence[str] | None, most:
         >>> other_classes(["cat", "dog"], ["weight", "cat", "dog"])
         "only one of them knows 'weight'; add what is missing, or leave out a column that is no class with --skip-key weight"
     """
-    both = known is not None and seen is not None
     odd = sorted(set(known) ^ set(seen)) if known is not None and seen is not None else []
-    if both and not odd:
-        return "they must be of the same model"
     listed = ", ".join(map(shown, odd[:most])) + ", ..." * (len(odd) > most)
     hint = f"only one of them knows {listed}" if odd else "they must be of the same model"
     if seen is None or not set(odd) <= set(seen) or len(odd) > most:

@@ -78,10 +78,6 @@ class LabelPrior:
         if self.trained.sum() < 2:
             raise DataError("fewer than 2 classes have a training example; expected at least 2")
 
-    def name(self, index: int) -> str:
-        """The class's name, or its number where there are no names."""
-        return str(index) if self.class_names is None else self.class_names[index]
-
     @property
     def trained(self) -> NDArray[np.bool_]:
         """(k,) classes that may be predicted: all but the masked ones."""

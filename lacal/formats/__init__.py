@@ -6,9 +6,10 @@ file calls for it: .npy and .npz need numpy alone.
 
 from pathlib import Path
 
-from lacal.formats.sniff import is_pattern, sniff
+from lacal.formats.sniff import is_folder, is_pattern, sniff
 from lacal.formats.table import Field, MayBeEmpty, Noted, Table
 from lacal.formats.text import read_text
+from lacal.formats.unchanged import HeldTable, state_of, unchanged
 
 __all__ = ["Field", "MayBeEmpty", "Noted", "Table", "open_table", "read_text"]
 
@@ -19,11 +20,18 @@ def open_table(path: Path) -> Table:
     Raises:
         DataError: It is missing, damaged, or of no format read here.
         MissingExtra: It is a .pt file and torch is not installed.
+        RunError: It was changed meanwhile. Reading the table raises this too.
     """
-    if path.is_dir() or is_pattern(path):
+    if is_folder(path) or is_pattern(path):
         from lacal.formats.parts import open_parts
 
         return open_parts(path)
+    opened = state_of(path)
+    with unchanged(path, opened):
+        return HeldTable(_reader(path), opened)
+
+
+def _reader(path: Path) -> Table:
     match sniff(path):
         case "npy":
             from lacal.formats.npy import open_npy

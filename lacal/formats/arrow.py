@@ -1,23 +1,16 @@
-"""`.parquet` and Arrow IPC, file and stream: columns streamed in batches, each validated in full.
-
-The settings were measured on 1.9 GB in one row group: `pre_buffer=False` with a 1 MiB buffer holds 148 MB
-and is the fastest, the defaults hold it all. IPC is read through a plain file, never mapped; a batch that is
-used before `validate(full=True)` can kill the process.
-"""
+"""`.parquet` and Arrow IPC, file and stream, as a table of named columns."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lacal.errors import DataError
+from lacal.formats.arrow_batches import Layout, batches, schema_of
 from lacal.formats.arrow_columns import (
     described,
     is_plain_list,
@@ -30,9 +23,6 @@ from lacal.formats.fields import chosen, gathered, names_from_json, refuse_unusa
 from lacal.formats.shown import place, printable
 from lacal.formats.table import Field
 
-Layout = Literal["parquet", "arrow file", "arrow stream"]
-
-BUFFER_SIZE = 1 << 20  # bytes of a Parquet column chunk held at a time
 WHOLE_READ_ROWS = 16_384
 
 
@@ -86,36 +76,43 @@ class ArrowTable:
     def blocks(self, names: Sequence[str], rows: int) -> Iterator[tuple[NDArray[Any], ...]]:
         """Aligned blocks; numbers are views of Arrow's own memory and read-only."""
         wanted = chosen(self.path, self.fields, names)
-        text = [field.name for field in wanted if field.kind == "text"]
         seen = 0
         with arrow_errors(self.path):
-            for batch in _batches(self.path, self._layout, list(names), text, rows):
+            for batch in batches(self.path, self._layout, wanted, rows):
                 yield tuple(
                     to_numpy(self._filled(batch.column(field.name), field), field, seen, self.path)
                     for field in wanted
                 )
                 seen += batch.num_rows
-        expected = wanted[0].shape[0] if wanted else seen
-        if expected not in (None, seen):
-            raise DataError(
-                f"{place(self.path)}: holds {seen:,} rows; its footer claims {expected:,}; "
-                "the file is damaged, write it again"
-            )
+        _check_rows(self.path, seen, wanted[0].shape[0] if wanted else seen)
 
 
 def open_arrow(path: Path, layout: Layout) -> ArrowTable:
     """Read the schema, and the first row where a list column leaves its length open."""
     with arrow_errors(path):
-        schema, rows = _schema(path, layout)
+        schema, rows = schema_of(path, layout)
         _refuse_duplicates(path, schema.names)
         fields = {column.name: described(column.name, column.type, rows) for column in schema}
         open_lists = [column.name for column in schema if is_plain_list(column.type)]
         usable = [name for name in open_lists if fields[name].kind != "other"]
         if usable:
-            for batch in islice(_batches(path, layout, usable, [], 1), 1):
+            first = next(batches(path, layout, [fields[name] for name in usable], 1), None)
+            if first is None:  # then no length is known, and none is needed
+                _check_rows(path, 0, rows)
+                fields = {
+                    name: replace(one, shape=(0, *one.shape[1:])) for name, one in fields.items()
+                }
+            else:
                 for name in usable:
-                    fields[name] = with_length(fields[name], batch.column(name))
+                    fields[name] = with_length(fields[name], first.column(name))
     return ArrowTable(path, fields, layout, schema.metadata or {})
+
+
+def _check_rows(path: Path, seen: int, expected: int | None) -> None:
+    if expected not in (None, seen):
+        raise DataError(
+            f"{place(path)}: holds {seen:,} rows; its footer claims {expected:,}; the file is damaged, write it again"
+        )
 
 
 def _hugging_face_names(text: bytes | None) -> tuple[str, ...] | None:
@@ -136,56 +133,6 @@ def _hugging_face_names(text: bytes | None) -> tuple[str, ...] | None:
     if len(named) != 1 or not isinstance(named[0], list) or not named[0]:
         return None
     return tuple(named[0]) if all(isinstance(name, str) for name in named[0]) else None
-
-
-def _schema(path: Path, layout: Layout) -> tuple[Any, int | None]:
-    with pa.OSFile(str(path)) as source:
-        if layout == "parquet":
-            file = pq.ParquetFile(source, pre_buffer=False, buffer_size=BUFFER_SIZE)
-            return file.schema_arrow, file.metadata.num_rows
-        return _ipc_reader(source, layout, None).schema, None
-
-
-def _batches(
-    path: Path, layout: Layout, names: list[str], text: list[str], rows: int
-) -> Iterator[Any]:
-    with pa.OSFile(str(path)) as source:
-        if layout == "parquet":
-            # Text stays dictionary-encoded: 2 MB on disk can be 50 GB of repeated strings.
-            file = pq.ParquetFile(
-                source,
-                read_dictionary=text,
-                pre_buffer=False,
-                buffer_size=BUFFER_SIZE,
-                page_checksum_verification=True,
-            )
-            for batch in file.iter_batches(batch_size=rows, columns=names):
-                batch.validate(full=True)
-                yield batch
-            return
-        reader = _ipc_reader(source, layout, names)
-        for batch in _ipc_batches(reader, layout):
-            batch.validate(full=True)
-            for start in range(0, batch.num_rows, rows):
-                yield batch.slice(start, rows)
-
-
-def _ipc_reader(source: Any, layout: Layout, names: list[str] | None) -> Any:
-    opened = pa.ipc.open_file if layout == "arrow file" else pa.ipc.open_stream
-    if names is None:
-        return opened(source)
-    schema = opened(source).schema
-    source.seek(0)
-    indices = [schema.get_field_index(name) for name in names]
-    return opened(source, options=pa.ipc.IpcReadOptions(included_fields=indices))
-
-
-def _ipc_batches(reader: Any, layout: Layout) -> Iterator[Any]:
-    if layout == "arrow stream":
-        yield from reader
-        return
-    for index in range(reader.num_record_batches):
-        yield reader.get_batch(index)
 
 
 def _refuse_duplicates(path: Path, names: list[str]) -> None:

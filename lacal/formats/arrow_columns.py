@@ -19,13 +19,14 @@ from lacal.formats.shown import place, printable
 from lacal.formats.table import Field, Kind
 
 DEPTH_LIMIT = 8  # of lists in lists
+STORED_LIMIT = 200  # characters of a type that is shown: its fields have names from the file
 TEXT_LIMIT = 4096  # characters in a cell; numpy stores every row as wide as the longest
 
 
 def described(name: str, column: Any, rows: int | None) -> Field:
     """The column of this Arrow type as a field; a plain list's length is not yet known."""
     kind, inner = _layout(column)
-    return Field(name, kind, (rows, *inner), str(column))
+    return Field(name, kind, (rows, *inner), printable(str(column), STORED_LIMIT))
 
 
 def with_length(field: Field, column: Any) -> Field:

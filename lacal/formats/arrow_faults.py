@@ -15,11 +15,8 @@ def arrow_errors(path: Path) -> Iterator[None]:
     """Turn what pyarrow raises into a sentence: damage is the file's, errno the machine's."""
     try:
         yield
-    except MemoryError as error:  # ArrowMemoryError too; a damaged size asks for terabytes
-        raise DataError(
-            f"{place(path)}: asks for more memory than there is; it is damaged, or its batches are too "
-            "big: write it again in smaller ones"
-        ) from error
+    except MemoryError:  # ArrowMemoryError too: sizes were held against the file before
+        raise
     except OSError as error:
         if error.errno is not None:
             raise RunError(f"{place(path)}: could not be read: {reason(error)}") from error

@@ -39,7 +39,8 @@ TEXT_COLUMNS = {
     "path",
 }
 NUMBER = re.compile(
-    r"\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|infinity|nan)\s*", re.I
+    r"\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|infinity|nan)\s*",
+    re.I | re.ASCII,  # other digits are digits to Python alone
 )
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
@@ -47,7 +48,7 @@ LINE_LIMIT = 16 << 20  # bytes of a header or first row
 BLOCK_SIZE = 1 << 20
 TAIL_SIZE = 1 << 16  # bytes within which blank lines at the end are looked for
 BLOCK_LINES = 8  # a parsed block holds at least so many rows like the first
-WHOLE_READ_ROWS = 65_536
+WHOLE_READ_ROWS = 8_192  # of text: 128 MB where one cell is as long as a cell may be
 BOM = b"\xef\xbb\xbf"
 
 
@@ -62,7 +63,11 @@ class DelimitedTable:
     _block_size: int
 
     def with_empty(self, name: str) -> "DelimitedTable":
-        """The same file, whose column `name` is text, and may have empty cells."""
+        """The same file, whose column `name` may have empty cells: it is text as it stands."""
+        return self.as_text(name)
+
+    def as_text(self, name: str) -> "DelimitedTable":
+        """The same file, whose column `name` is text as it stands."""
         fields = {**self.fields, name: replace(self.fields[name], kind="text")}
         return replace(self, fields=fields)
 
@@ -78,7 +83,7 @@ class DelimitedTable:
         expected, seen = _count_records(self.path), 0
         try:
             with arrow_errors(self.path):
-                for batch in self._batches(list(names), rows) if expected else ():
+                for batch in self._batches(list(dict.fromkeys(names)), rows) if expected else ():
                     columns = (batch.column(field.name) for field in wanted)
                     yield tuple(
                         to_numpy(column, field, seen, self.path)

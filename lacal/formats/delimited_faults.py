@@ -38,8 +38,6 @@ def fault_of(
 def _line_fault(
     line: bytes, delimiter: str, names: list[str], numeric: list[bool], number: re.Pattern[str]
 ) -> str | None:
-    if b"\0" in line:
-        return "holds a NUL byte; save the file as UTF-8 text"
     try:
         text = line.decode()
     except UnicodeDecodeError:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.errors import DataError, RunError
+from lacal.errors import DataError
 from lacal.formats.shown import listed, place, printable
 from lacal.formats.table import Field
 
@@ -72,10 +72,7 @@ def gathered(path: Path, blocks: Iterable[NDArray[Any]], empty: NDArray[Any]) ->
             f"{place(path)}: its longest text has {width // 4:,} characters, which takes "
             f"{rows * width / 2**30:.0f} GiB over {rows:,} rows; shorten it"
         )
-    try:
-        return np.ascontiguousarray(np.concatenate(every))
-    except MemoryError as error:
-        raise RunError(f"{place(path)}: {rows:,} rows do not fit into memory") from error
+    return np.ascontiguousarray(np.concatenate(every))
 
 
 def names_from_json(path: Path, text: str | bytes | None) -> tuple[str, ...] | None:

@@ -15,7 +15,7 @@ from lacal.formats.shown import place, printable
 from lacal.formats.table import Field
 
 LINE_LIMIT = 4096  # bytes; numpy stores every row as wide as the longest
-WHOLE_READ_ROWS = 65_536
+WHOLE_READ_ROWS = 8_192  # of text: 128 MB where one cell is as long as a cell may be
 BOM = b"\xef\xbb\xbf"
 
 

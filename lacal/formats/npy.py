@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lacal.errors import DataError
 from lacal.formats.fields import chosen, paired, refuse_unusable
-from lacal.formats.raw import RawArray, kind_of
+from lacal.formats.raw import RawArray, kind_of, read_errors
 from lacal.formats.shown import place
 from lacal.formats.table import Field
 
@@ -83,7 +83,7 @@ class NpyTable:
 
 def open_npy(path: Path) -> NpyTable:
     """Read the header and hold its claim against the file's size."""
-    with path.open("rb") as file:
+    with read_errors(path), path.open("rb") as file:
         header = read_header(file, place(path))
         size = file.seek(0, io.SEEK_END)
     field = header.field("")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lacal.errors import DataError
 from lacal.formats.fields import chosen, paired, refuse_unusable
 from lacal.formats.npy import Header, check_size, read_header
-from lacal.formats.raw import Readable, buffer_of, fill, native, native_dtype, rows_of
+from lacal.formats.raw import Readable, fill, native, native_dtype, rows_of
 from lacal.formats.shown import listed, place, printable
 from lacal.formats.table import Field
 from lacal.formats.zipped import members_of, only_compressed, zip_errors
@@ -104,7 +104,7 @@ def _checked(path: Path, member: zipfile.ZipInfo, file: IO[bytes]) -> Header:
 
 
 def _turned(stream: Readable, header: Header, rows: int, path: Path) -> Iterator[NDArray[Any]]:
-    flat = buffer_of(math.prod(header.shape) * header.dtype.itemsize, path)
+    flat = np.empty(math.prod(header.shape) * header.dtype.itemsize, np.uint8)
     fill(stream, flat)
     whole = native(flat.view(header.dtype), path).reshape(header.shape, order="F")
     for start in range(0, header.shape[0] if whole.size else 0, rows):

@@ -10,9 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lacal.errors import RunError
-from lacal.formats.shown import reason
-
 
 @dataclass(slots=True)
 class RowGroups:
@@ -21,24 +18,22 @@ class RowGroups:
     Attributes:
         file: Where bytes go.
         group_rows: Rows of every row group but the last.
-        place: The file as messages name it.
         layout: Settings of pyarrow's writer.
+        metadata: Of the file, in place of the tables' own; None for theirs.
+        spelt: Columns of int32 in the tables, each with what its numbers stand for: the file holds the entries.
     """
 
     file: BinaryIO
     group_rows: int
-    place: str
     layout: dict[str, Any]
+    metadata: dict[str, str] | None = None
+    spelt: dict[str, Any] = field(default_factory=dict)
     _parquet: Any = None  # opened with the first rows, as they decide the schema
     _waiting: list[Any] = field(default_factory=list)
     _rows: int = 0
 
     def write(self, table: Any) -> None:
-        """Add rows: a table of the same schema each time.
-
-        Raises:
-            RunError: They could not be written.
-        """
+        """Add rows: a table of the same schema each time."""
         self._waiting.append(table)
         self._rows += table.num_rows
         while self._rows >= self.group_rows:
@@ -48,8 +43,7 @@ class RowGroups:
         # Write what waits, and the footer.
         if self._rows:
             self._flush(self._rows)
-        if self._parquet is not None:
-            self._parquet.close()
+        self._parquet.close()  # it is open: a source without rows was refused
 
     def _abandon(self) -> None:
         # pyarrow would complain when a file that will not be is collected.
@@ -60,35 +54,49 @@ class RowGroups:
 
     def _flush(self, rows: int) -> None:
         waiting = pa.concat_tables(self._waiting)
+        # One piece a column: pages would otherwise end where the pieces happened to end.
+        group = self._spelt_out(waiting.slice(0, rows).combine_chunks())
         if self._parquet is None:
+            schema = group.schema
             self._parquet = pq.ParquetWriter(
                 self.file,
-                waiting.schema,
+                schema if self.metadata is None else schema.with_metadata(self.metadata),
                 compression="zstd",
                 write_page_checksum=True,
                 **self.layout,
             )
-        # One piece a column: pages would otherwise end where the pieces happened to end.
-        group = waiting.slice(0, rows).combine_chunks()
-        try:
-            self._parquet.write_table(group, row_group_size=rows)
-        except pa.ArrowException as error:
-            raise RunError(f"{self.place}: could not be written ({reason(error)})") from error
+        self._parquet.write_table(group, row_group_size=rows)
         self._waiting = [waiting.slice(rows)]
         self._rows -= rows
 
+    def _spelt_out(self, group: Any) -> Any:
+        # Not in the tables: of thousands that wait each would bring its dictionary, and all would be compared.
+        for name, entries in self.spelt.items():
+            which = group.column(name).combine_chunks()
+            at = group.schema.get_field_index(name)
+            group = group.set_column(at, name, pa.DictionaryArray.from_arrays(which, entries))
+        return group
+
 
 @contextlib.contextmanager
-def row_groups(file: BinaryIO, group_rows: int, place: str, **layout: Any) -> "Iterator[RowGroups]":
+def row_groups(
+    file: BinaryIO,
+    group_rows: int,
+    *,
+    metadata: dict[str, str] | None = None,
+    spelt: dict[str, Any] | None = None,
+    **layout: Any,
+) -> "Iterator[RowGroups]":
     """A writer whose footer is written when the block ends well.
 
     Args:
         file: Where bytes go; stays open.
         group_rows: Rows of every row group but the last.
-        place: The file as messages name it.
+        metadata: Of the file, in place of the tables' own.
+        spelt: Columns of int32 in the tables, each with what its numbers stand for.
         layout: Further settings of pyarrow's writer, such as `use_dictionary`.
     """
-    writer = RowGroups(file, group_rows, place, layout)
+    writer = RowGroups(file, group_rows, layout, metadata, spelt or {})
     try:
         yield writer
         writer._close()

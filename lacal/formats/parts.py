@@ -15,11 +15,13 @@ from typing import Any, cast
 from numpy.typing import NDArray
 
 from lacal.errors import DataError
-from lacal.formats.arrow import ArrowTable, Layout, open_arrow
+from lacal.formats.arrow import open_arrow
+from lacal.formats.arrow_batches import Layout
 from lacal.formats.fields import chosen, gathered
-from lacal.formats.shown import place, printable
-from lacal.formats.sniff import sniff
+from lacal.formats.shown import place, printable, reason
+from lacal.formats.sniff import is_folder, sniff
 from lacal.formats.table import Field
+from lacal.formats.unchanged import HeldTable, state_of, unchanged
 
 ARROW_FORMATS = ("parquet", "arrow file", "arrow stream")
 
@@ -31,7 +33,7 @@ class PartsTable:
     path: Path
     fields: dict[str, Field]
     class_names: tuple[str, ...] | None
-    _parts: tuple[ArrowTable, ...]
+    _parts: tuple[HeldTable, ...]
 
     @property
     def inference(self) -> str | None:
@@ -84,7 +86,12 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
 
 
 def _found(path: Path) -> list[Path]:
-    every = list(path.iterdir()) if path.is_dir() else [Path(name) for name in glob.glob(str(path))]  # noqa: PTH207 - the pattern may be absolute
+    try:
+        every = list(path.iterdir()) if is_folder(path) else _matching(path)
+    except OSError as error:
+        raise DataError(
+            f"{place(path)}: cannot be listed: {reason(error)}; give yourself permission"
+        ) from error
     parts = [part for part in every if not part.name.startswith((".", "_"))]
     if not parts:
         raise DataError(
@@ -93,8 +100,12 @@ def _found(path: Path) -> list[Path]:
     return sorted(parts, key=natural_key)
 
 
-def _opened(part: Path) -> ArrowTable:
-    if part.is_dir():
+def _matching(pattern: Path) -> list[Path]:
+    return [Path(name) for name in glob.glob(str(pattern))]  # noqa: PTH207 - it may be absolute
+
+
+def _opened(part: Path) -> HeldTable:
+    if is_folder(part):
         raise DataError(
             f"{place(part)}: is a folder among the parts; name the parts with a pattern, such as '*.parquet'"
         )
@@ -104,19 +115,21 @@ def _opened(part: Path) -> ArrowTable:
             f"{place(part)}: is not a Parquet or Arrow file, as all parts must be; move it away or name "
             "the parts with a pattern, such as '*.parquet'"
         )
-    return open_arrow(part, cast("Layout", found))
+    opened = state_of(part)
+    with unchanged(part, opened):
+        return HeldTable(open_arrow(part, cast("Layout", found)), opened)
 
 
-def _rows(table: ArrowTable) -> int | None:
+def _rows(table: HeldTable) -> int | None:
     return next((field.shape[0] for field in table.fields.values()), 0)
 
 
-def _check_same(first: ArrowTable, other: ArrowTable) -> None:
+def _check_same(first: HeldTable, other: HeldTable) -> None:
     if other.class_names != first.class_names:
         raise DataError(
             f"{place(other.path)}: has other class_names in its metadata than {place(first.path)}"
         )
-    for name in first.fields.keys() | other.fields.keys():
+    for name in {**first.fields, **other.fields}:  # in this order, whatever the hashes of names
         ours, theirs = first.fields.get(name), other.fields.get(name)
         if ours is None or theirs is None:
             lacking = first if ours is None else other

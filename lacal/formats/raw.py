@@ -61,7 +61,7 @@ class RawArray:
 
     def blocks(self, rows: int) -> Iterator[NDArray[Any]]:
         """Blocks of at most `rows` rows, all in the same buffer."""
-        with _read_errors(self.path), self.path.open("rb", buffering=0) as file:
+        with read_errors(self.path), self.path.open("rb", buffering=0) as file:
             if self.fortran_order and len(self.shape) > 1:
                 blocks = self._columns(file, rows)
             else:
@@ -73,7 +73,7 @@ class RawArray:
         count, *inner = self.shape
         size, columns, step = self.dtype.itemsize, math.prod(inner), min(rows, count)
         # Column by column, so that memory is bounded by the block and not by the file.
-        by_column = buffer_of(columns * step * size, self.path)
+        by_column = np.empty(columns * step * size, np.uint8)
         block = np.empty(0)
         for start in _starts(self.shape, step, self.path):
             taken = min(step, count - start)
@@ -94,7 +94,7 @@ def rows_of(
     """Blocks of a C-ordered array whose first byte is the file's next, all in the same buffer."""
     count, step = shape[0], min(rows, shape[0])
     row_bytes = math.prod(shape[1:]) * dtype.itemsize
-    buffer = buffer_of(step * row_bytes, path)
+    buffer = np.empty(step * row_bytes, np.uint8)
     for start in _starts(shape, step, path):
         taken = min(step, count - start)
         part = buffer[: taken * row_bytes]
@@ -112,16 +112,6 @@ def kind_of(dtype: np.dtype[Any]) -> Kind:
         )  # long double: 12 or 16 bytes, by machine
     kinds: dict[str, Kind] = {"i": "int", "u": "int", "b": "bool", "U": "text", "S": "text"}
     return kinds.get(dtype.kind, "other")
-
-
-def buffer_of(nbytes: int, path: Path) -> NDArray[np.uint8]:
-    """A buffer of bytes; a machine too small for it is a sentence, not a trace."""
-    try:
-        return np.empty(nbytes, np.uint8)
-    except (MemoryError, ValueError) as error:
-        raise RunError(
-            f"{place(path)}: a block needs {nbytes:,} bytes, more than there is memory for"
-        ) from error
 
 
 def fill(file: Readable, target: NDArray[np.uint8]) -> None:
@@ -186,8 +176,8 @@ def _widened(blocks: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
 
 
 @contextmanager
-def _read_errors(path: Path) -> Iterator[None]:
-    # The header was checked against the file when it was opened, so a fault now is the machine's.
+def read_errors(path: Path) -> Iterator[None]:
+    """Turn what the system raises into a sentence: a file whose header was checked is whole, so it is no DataError."""
     try:
         yield
     except EOFError as error:

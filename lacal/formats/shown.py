@@ -36,6 +36,7 @@ def listed(names: Iterable[str], most: int = 8) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of a library's error: the rest may carry advice, escapes, whole screens."""
-    lines = str(error).strip().splitlines()
+    """The first line of a library's error: the rest may carry advice, escapes, whole screens; of the system's, its words."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    lines = text.strip().splitlines()
     return printable(lines[0], REASON_LIMIT) if lines else type(error).__name__

@@ -4,12 +4,13 @@ The commonest mistakes get their own sentence: a git-lfs pointer, an error page 
 compressed or UTF-16 text, a model where tensors were meant.
 """
 
+import errno
 import stat
 import zipfile
 from pathlib import Path
 from typing import Literal
 
-from lacal.errors import DataError
+from lacal.errors import DataError, RunError
 from lacal.formats.shown import listed, place, reason
 from lacal.formats.zipped import zip_errors
 
@@ -19,6 +20,7 @@ Format = Literal[
 
 HEAD_BYTES = 1024
 BOM = b"\xef\xbb\xbf"
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 PAGES = (b"<!doctype html", b"<html", b"<?xml")
 TEXT_FORMATS: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".txt": "lines"}
 READABLE = ".npy, .npz, .safetensors, .pt, .parquet, .arrow, .csv, .tsv or .txt"
@@ -43,6 +45,12 @@ REFUSED = {
     b"\xfe\xff": "is text in UTF-16; save it as UTF-8",
     b"\x89HDF": "is an HDF5 file; save its arrays with numpy.savez",
 }
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
 
 
 def is_pattern(path: Path) -> bool:
@@ -88,7 +96,7 @@ def first_bytes(path: Path) -> bytes:
     except PermissionError as error:
         raise DataError(f"{place(path)}: may not be read; give yourself permission") from error
     except OSError as error:
-        raise DataError(f"{place(path)}: cannot be read: {reason(error)}") from error
+        raise RunError(f"{place(path)}: could not be read: {reason(error)}") from error
     if not head:
         raise DataError(f"{place(path)}: is empty (0 bytes); was it written to the end?")
     return head
@@ -113,8 +121,12 @@ def _mode(path: Path) -> int | None:
         raise DataError(
             f"{place(path)}: may not be reached; give yourself permission to its folder"
         ) from error
-    except (OSError, ValueError):  # ValueError: a NUL in the name
+    except ValueError:  # a NUL in the name
         return None
+    except OSError as error:
+        if error.errno in NOT_THERE:
+            return None
+        raise RunError(f"{place(path)}: could not be looked at: {reason(error)}") from error
 
 
 def _called(mode: int) -> str:

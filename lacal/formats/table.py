@@ -23,7 +23,7 @@ class Field:
         kind: What its values are; "image" is an encoded image a row, which comes in blocks only, as an
             object array of `bytes` or of `Path`; "other" is anything lacal cannot use (objects, dates).
         shape: Full shape, rows first; None for a length only known once the file has been read.
-        stored: The type in the file's own words, for messages ("float16", "list<float>").
+        stored: The type in the file's own words, printable, for messages ("float16", "list<float>").
     """
 
     name: str
@@ -60,6 +60,14 @@ class MayBeEmpty(Protocol):
 
     def with_empty(self, name: str) -> Table:
         """The same table, whose column `name` may have empty cells: they come as "" in text, NaN in numbers."""
+
+
+@runtime_checkable
+class Untyped(Protocol):
+    """A table of a format that knows no types: a cell is text until somebody takes it for a number."""
+
+    def as_text(self, name: str) -> Table:
+        """The same table, whose column `name` is text as it stands: "007" stays "007"."""
 
 
 @runtime_checkable

@@ -1,6 +1,8 @@
 """Small text files (JSON, list files) read whole, after the same look at their first bytes."""
 
 import codecs
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,6 +12,9 @@ from lacal.formats.shown import place
 from lacal.formats.sniff import first_bytes, refuse_foreign
 
 MOST_BYTES = 1 << 28  # a list file of 5 million training images
+MOST_JSON = 1 << 27  # characters: a calibration of a million classes
+MOST_NESTED = 1_000_000  # lists and objects, which take thirty times the memory of their brackets
+Line = tuple[int, list[str]]  # its number, its cells
 
 
 def read_text(path: Path) -> str:
@@ -37,12 +42,41 @@ def read_text(path: Path) -> str:
     return text
 
 
+def csv_lines(path: Path) -> list[Line]:
+    """Every line of a small CSV or TSV file that is not blank.
+
+    Raises:
+        DataError: It is no text, or a quote does not close on its line: two stray ones would join all lines between.
+    """
+    reader = csv.reader(
+        io.StringIO(read_text(path), newline=""),
+        delimiter="\t" if path.suffix.lower() == ".tsv" else ",",
+        strict=True,
+    )
+    lines: list[Line] = []
+    number = 1
+    try:
+        for cells in reader:
+            if reader.line_num != number:
+                raise csv.Error
+            if any(map(str.strip, cells)):
+                lines.append((number, cells))
+            number += 1
+    except csv.Error as error:
+        raise DataError(
+            f"{place(path)}: line {number} has a stray quote or an overlong cell; a cell may not span lines"
+        ) from error
+    return lines
+
+
 def strict_json(text: str) -> Any:
     """What the JSON says, refusing what JSON does not allow and Python would let pass.
 
     Raises:
-        ValueError: It cannot be read, nests too deep, repeats a key, or holds NaN or Infinity.
+        ValueError: It cannot be read, is too long, nests too deep, repeats a key, or holds NaN or Infinity.
     """
+    if len(text) > MOST_JSON or text.count("[") + text.count("{") > MOST_NESTED:
+        raise ValueError("it is too long, or holds too many lists and objects")
     try:
         return json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_constant)
     except RecursionError as error:

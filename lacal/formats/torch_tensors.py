@@ -24,6 +24,7 @@ from lacal.formats.table import Field
 from lacal.formats.zipped import members_of, only_compressed, zip_errors
 
 DEPTH_LIMIT = 16  # of dicts in dicts; a pickle can hold a dict that holds itself
+PACKED = "_x2"  # how torch calls a type of which two numbers share a byte
 
 # What torch.load raises on damaged files; they have no common parent but Exception.
 LOAD_ERRORS = (
@@ -91,7 +92,10 @@ def _torch() -> ModuleType:
 
 def _loaded(path: Path, torch: ModuleType) -> Any:
     try:
-        return torch.load(str(path), weights_only=True, map_location="cpu")
+        with path.open(
+            "rb"
+        ) as file:  # by its name torch would take a.safetensors for another format
+            return torch.load(file, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
         raise DataError(
             f"{place(path)}: holds Python objects beside tensors, or is damaged; lacal never unpickles; "
@@ -134,11 +138,13 @@ def _field(path: Path, name: str, leaf: Any, records: set[int], torch: ModuleTyp
     _check_extent(path, name, leaf, records)
     stored = str(leaf.dtype).removeprefix("torch.")
     shape = tuple(leaf.shape)
+    if stored.endswith(PACKED):
+        return Field(name, "other", shape, stored)
     if leaf.is_floating_point():
         return Field(name, "float", shape, stored)
     try:
         kind = kind_of(np.dtype(stored))
-    except TypeError:  # packed four-bit numbers and the like
+    except TypeError:  # half-precision complex numbers, integers of few bits
         kind = "other"
     return Field(name, kind, shape, stored)
 

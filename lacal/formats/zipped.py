@@ -1,6 +1,6 @@
 """What .npz and .pt share: a zip whose directory is checked before any member is unpacked."""
 
-import errno
+import io
 import lzma
 import struct
 import zipfile
@@ -15,6 +15,7 @@ from lacal.formats.shown import place, printable, reason
 RATIO_LIMIT = 1000  # deflate cannot exceed 1032
 RATIO_FREE = 16 << 20  # bytes below which a constant column may compress as well as it likes
 ENCRYPTED = 0x1
+END_MARK, END_BYTES = b"PK\x05\x06", 22  # of the record at the end, a comment may follow
 PACKINGS = {8: "deflate", 9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstd"}
 
 
@@ -24,9 +25,7 @@ def zip_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # EINVAL: a seek to where a directory points
-            raise RunError(f"{place(path)}: could not be read: {reason(error)}") from error
-        raise _damaged(path, error) from error
+        raise RunError(f"{place(path)}: could not be read: {reason(error)}") from error
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -46,6 +45,13 @@ def members_of(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The files in the zip, each readable, within the archive, and named once."""
     members = [member for member in archive.infolist() if not member.is_dir()]
     size, seen = path.stat().st_size, set[str]()
+    _check_alone(path, archive)
+    claimed = sum(member.compress_size for member in members)
+    if claimed > size:  # members that share their bytes: a small file of a thousand large arrays
+        raise DataError(
+            f"{place(path)}: its members claim {claimed:,} bytes; the file has {size:,}; it is "
+            "damaged or made to fill the memory"
+        )
     for member in members:
         where = f"{place(path)}: member '{printable(member.filename)}'"
         if member.filename in seen:
@@ -77,6 +83,19 @@ def only_compressed(
                 f"{place(path)}: member '{printable(member.filename)}' claims {member.file_size:,} "
                 f"bytes and holds {member.compress_size:,}; the file is damaged"
             )
+
+
+def _check_alone(path: Path, archive: zipfile.ZipFile) -> None:
+    # zipfile skips whatever lies before and behind: of two files joined it reads the last, of a download
+    # that went on it reads what it likes.
+    with path.open("rb") as file:
+        file.seek(-len(archive.comment) - END_BYTES, io.SEEK_END)
+        ends = file.read(len(END_MARK)) == END_MARK
+    if not ends or min((member.header_offset for member in archive.infolist()), default=0):
+        raise DataError(
+            f"{place(path)}: holds more than one zip file, or bytes before or behind it; it was cut off, or "
+            "files were joined; copy or save it again"
+        )
 
 
 def _refuse_bomb(where: str, member: zipfile.ZipInfo) -> None:

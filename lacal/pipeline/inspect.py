@@ -9,11 +9,15 @@ from lacal.batch import NO_LABEL
 from lacal.classes.names import some_classes
 from lacal.classes.prior import LabelPrior
 from lacal.metrics import ClassTally
+from lacal.pipeline.doubts import at_chance
 from lacal.ranks import rank_correlation
+from lacal.rows.scores import are_log_probs
 from lacal.rows.source import Source
 
 # A class order mix-up shows as a prior that runs against what the model predicts.
 CONTRARY = -0.2
+# Columns, one a class, from which on opening and reading them costs more than their numbers.
+MANY_COLUMNS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Inspection:
         tied_rows: Rows whose largest logit occurs more than once.
         unlabelled: Rows without a label.
         findings: What looks wrong, a sentence each.
+        log_probs: Whether every row is of log-probabilities.
     """
 
     rows: int
@@ -41,6 +46,7 @@ class Inspection:
     tied_rows: int
     unlabelled: int
     findings: list[str] = field(default_factory=list)
+    log_probs: bool = False
 
 
 def inspect(source: Source, prior: LabelPrior | None) -> Inspection:
@@ -53,25 +59,36 @@ def inspect(source: Source, prior: LabelPrior | None) -> Inspection:
     tally = ClassTally.empty(source.classes)
     predicted = np.zeros(source.classes, np.int64)
     rows = constant = tied = unlabelled = 0
-    low, high = np.inf, -np.inf
+    low, high, log_probs = np.inf, -np.inf, True
     for batch in source.batches():
         largest, smallest = batch.logits.max(axis=1), batch.logits.min(axis=1)
         predictions = batch.logits.argmax(axis=1)
         rows += predictions.size
         low, high = min(low, float(smallest.min())), max(high, float(largest.max()))
         constant += int(np.count_nonzero(largest == smallest))
+        log_probs = log_probs and are_log_probs(batch.logits[:1]) and are_log_probs(batch.logits)
         tied += int(np.count_nonzero((batch.logits == largest[:, None]).sum(axis=1) > 1))
         predicted += np.bincount(predictions, minlength=source.classes)
         tally.update(batch.labels, predictions)
         if batch.labels is not None:
             unlabelled += int(np.count_nonzero(batch.labels == NO_LABEL))
-    seen = Inspection(rows, tally, predicted, low, high, constant, tied, unlabelled)
+    seen = Inspection(
+        rows, tally, predicted, low, high, constant, tied, unlabelled, log_probs=log_probs
+    )
     seen.findings.extend(_findings(seen, source, prior))
     return seen
 
 
 def _findings(seen: Inspection, source: Source, prior: LabelPrior | None) -> list[str]:
     found = []
+    columns = len(
+        getattr(source, "logits_fields", ())
+    )  # of a file: a model's logits are no columns
+    if columns > MANY_COLUMNS:
+        found.append(
+            f"the logits are {columns:,} columns, one a class, which are slow to open and to read; write them as "
+            "one column of lists, `logits`"
+        )
     if seen.constant_rows:
         found.append(f"{seen.constant_rows:,} rows are constant: every class has the same logit")
     if seen.tied_rows > max(seen.constant_rows, seen.rows // 100):
@@ -92,12 +109,7 @@ def _label_findings(seen: Inspection, names: tuple[str, ...] | None) -> list[str
     if seen.tally.absent.size:
         some = some_classes(seen.tally.absent.tolist(), names)
         found.append(f"{seen.tally.absent.size} of {k} classes have no labelled row: {some}")
-    micro = seen.tally.micro()
-    if micro.value is not None and micro.n >= 10 * k and micro.value > 1 - 1.5 / k:
-        found.append(
-            f"accuracy is at chance ({1 - micro.value:.1%}); are the labels in the rows' and classes' order?"
-        )
-    return found
+    return found + at_chance(seen.tally)
 
 
 def _prior_findings(seen: Inspection, prior: LabelPrior) -> list[str]:

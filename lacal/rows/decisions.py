@@ -10,7 +10,7 @@ from lacal.errors import DataError
 from lacal.formats import Table, open_table
 from lacal.formats.fields import gathered
 from lacal.formats.shown import place
-from lacal.rows.fields import ID_NAMES, check_id_field, field_named
+from lacal.rows.fields import id_column
 from lacal.rows.logits_source import SourceOptions, open_source
 from lacal.rows.predicted import is_predictions, open_predicted
 from lacal.rows.source import Source, require_labels
@@ -97,9 +97,7 @@ def decisions_of(
 def _predicted(
     table: Table, options: SourceOptions, class_names: tuple[str, ...] | None
 ) -> Decisions:
-    id_field = field_named(table, options.id_key, ID_NAMES, "--id-key")
-    if id_field is not None:
-        check_id_field(table, id_field)
+    table, id_field = id_column(table, options.id_key)
     rows = open_predicted(
         table,
         class_names=table.class_names or class_names,

@@ -7,15 +7,19 @@
 - ids: the field asked for; else `id` or `ids`; else none.
 """
 
+import re
+
 from lacal.classes.names import class_numbers, near_miss, shown
 from lacal.errors import DataError
 from lacal.formats import Field, Table
+from lacal.formats.table import Untyped
 
 LOGITS_NAMES = ("logits",)
 LABEL_NAMES = ("label", "labels")
 ID_NAMES = ("id", "ids")
 ADJUSTED_PREFIX = "adjusted_"
 CLASS_PREFIXES = ("logits_", "logit_")
+FRACTION = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*", re.ASCII)
 
 
 def field_named(table: Table, asked: str | None, usual: tuple[str, ...], option: str) -> str | None:
@@ -90,6 +94,15 @@ def check_id_field(table: Table, name: str) -> None:
         )
 
 
+def id_column(table: Table, asked: str | None) -> tuple[Table, str | None]:
+    """The field of the ids, where there is one, and the table that gives them as they stand: "007" is not 7."""
+    name = field_named(table, asked, ID_NAMES, "--id-key")
+    if name is None:
+        return table, None
+    check_id_field(table, name)
+    return (table.as_text(name) if isinstance(table, Untyped) else table), name
+
+
 def _two_dimensional(table: Table, one: Field) -> Field:
     if one.kind not in ("float", "int"):
         raise DataError(
@@ -106,6 +119,10 @@ def _two_dimensional(table: Table, one: Field) -> Field:
         )
     if one.shape[0] == 0:
         raise DataError(f"{table.path}: {_called(one)} holds no rows; expected at least one")
+    if one.shape[1] is None:  # the first row tells how long a list is
+        raise DataError(
+            f"{table.path}: {_called(one)} is empty (null) in row 0, so its number of classes is not known; fill it"
+        )
     return one
 
 
@@ -122,12 +139,20 @@ def _class_columns(table: Table, chosen: list[Field], asked: str | None) -> tupl
     if text:
         raise DataError(
             f"{table.path}: column {shown(text[0].name)} holds {text[0].stored}, so the columns are "
-            "not all logits; leave it out with --skip-key, name it with --id-key or --label-key, or choose the "
-            "logits with --logits-key 'PREFIX*'"
+            f"not all logits; {_named_by_values(numeric)}leave it out with --skip-key, name it with --id-key or "
+            "--label-key, or choose the logits with --logits-key 'PREFIX*'"
         )
     if chosen[0].shape[0] == 0:
         raise DataError(f"{table.path}: holds no rows; expected at least one")
     return tuple(numeric)
+
+
+def _named_by_values(columns: list[Field]) -> str:
+    """A word about columns whose names are logits rather than names: the first row stands for a header."""
+    fractions = [one.name for one in columns if FRACTION.fullmatch(one.name)]
+    if not fractions:
+        return ""
+    return f"is {shown(fractions[0])} the name of a column, or has the file no header line? "
 
 
 def _predicted(table: Table) -> str:

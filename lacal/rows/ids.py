@@ -1,4 +1,7 @@
-"""Row ids must tell rows apart: joining on an id that occurs twice multiplies rows."""
+"""Row ids: of one type whatever a file stores them as, and every one its own.
+
+A join on an id that occurs twice multiplies rows.
+"""
 
 from dataclasses import dataclass, field
 
@@ -44,3 +47,15 @@ class IdCheck:
                 f"({again.size:,} rows repeat an id); every row needs its own, or name another field "
                 "with --id-key"
             )
+
+
+def plain_ids(ids: Ids) -> Ids:
+    """Ids as 64-bit whole numbers where these hold them, else as text: other floats, and whole numbers from 2^63."""
+    if ids.dtype.kind == "f":
+        whole = np.isfinite(ids) & (np.abs(ids) < 2**53)
+        if whole.all() and (ids == np.floor(ids)).all():
+            return ids.astype(np.int64)
+        return ids.astype(np.str_)
+    if ids.dtype.kind == "u" and ids.size and ids.max() > np.iinfo(np.int64).max:
+        return ids.astype(np.str_)  # int64 would wrap to another row's number
+    return ids if ids.dtype.kind == "U" else ids.astype(np.int64)

@@ -14,6 +14,7 @@ from lacal.classes.names import agree, shown
 from lacal.errors import DataError
 from lacal.formats.shown import printable
 from lacal.rows.decisions import Decisions
+from lacal.rows.ids import plain_ids
 
 
 class OtherRowsError(DataError):
@@ -112,18 +113,6 @@ def _comparable(first: Decisions, second: Decisions) -> tuple[Ids, Ids] | None:
     if ours.dtype.kind != theirs.dtype.kind:  # numbers in one file, text in the other
         return ours.astype(np.str_), theirs.astype(np.str_)
     return ours, theirs
-
-
-def plain_ids(ids: Ids) -> Ids:
-    """Ids as 64-bit whole numbers where these hold them, else as text: other floats, and whole numbers from 2^63."""
-    if ids.dtype.kind == "f":
-        whole = np.isfinite(ids) & (np.abs(ids) < 2**53)
-        if whole.all() and (ids == np.floor(ids)).all():
-            return ids.astype(np.int64)
-        return ids.astype(np.str_)
-    if ids.dtype.kind == "u" and ids.size and ids.max() > np.iinfo(np.int64).max:
-        return ids.astype(np.str_)  # int64 would wrap to another row's number
-    return ids if ids.dtype.kind == "U" else ids.astype(np.int64)
 
 
 def _same_order(first: Decisions, second: Decisions) -> Rows:

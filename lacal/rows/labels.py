@@ -7,16 +7,18 @@ cell, a null, or NaN.
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.batch import NO_LABEL, Labels
+from lacal.batch import NO_LABEL, Ids, Labels
 from lacal.classes.names import near_miss, shown
 from lacal.errors import DataError
 from lacal.formats import MayBeEmpty, Table
+from lacal.rows.fields import id_column
+from lacal.rows.labels_by_id import LabelsById
 
 LABEL_FIELDS = ("label", "labels")
 WHOLE = re.compile(r"\s*(-?)0*(\d+)(\.0*)?\s*", re.ASCII)  # pandas writes 3.0 beside empty cells
@@ -39,6 +41,7 @@ class LabelReader:
         rows: Number of labels, where known beforehand.
         unlabelled: Number that rows without a label carry too, where lacal wrote them.
         required: Whether every row must have one, as predictions do.
+        by_id: The labels of a file of their own by row id, where both have ids; else they pair up by their place.
     """
 
     place: str
@@ -50,6 +53,7 @@ class LabelReader:
     rows: int | None
     unlabelled: int | None = None
     required: bool = False
+    by_id: LabelsById | None = None
 
     @classmethod
     def open(
@@ -63,8 +67,23 @@ class LabelReader:
         apart: bool,
         unlabelled: int | None = None,
         required: bool = False,
+        by_id: bool = False,
+        id_key: str | None = None,
     ) -> "LabelReader":
-        """Read labels from a field of `table`, which is the logits' own file or one `apart`."""
+        """Read labels from a field of `table`, which is the logits' own file or one `apart`.
+
+        Args:
+            table: The file.
+            key: The field; the usual one by default.
+            classes: k.
+            class_names: Their names, where known.
+            ignore: What rows without a label carry.
+            apart: Whether the file holds the labels of another's rows.
+            unlabelled: Number that rows without a label carry too.
+            required: Whether every row must have one.
+            by_id: Whether the rows have ids: labels apart that have ids too are joined by them.
+            id_key: Field of the ids in a file apart, where it has one of that name.
+        """
         key = _label_key(table, key)
         table = table if required else where_empty(table, key)
         one = table.fields[key]
@@ -82,10 +101,10 @@ class LabelReader:
         whole, rows = None, one.shape[0]
         if apart:
             whole = table.read(key)
-            rows, key = whole.shape[0], None
-        return cls(
+            rows = whole.shape[0]
+        reader = cls(
             place,
-            key,
+            None if apart else key,
             whole,
             classes,
             numbers,
@@ -94,11 +113,32 @@ class LabelReader:
             unlabelled=unlabelled,
             required=required,
         )
+        return reader._joined(table, key, id_key) if apart and by_id else reader
+
+    def _joined(self, table: Table, key: str, id_key: str | None) -> "LabelReader":
+        """The same labels, by the ids beside them; as they are where there are none."""
+        table, own = id_column(table, id_key if id_key in table.fields else None)
+        if own in (None, key):
+            return self
+        assert own is not None
+        assert self.whole is not None
+        labels = self.labels(None, 0, self.whole.shape[0])
+        return replace(self, by_id=LabelsById.of(self.place, table.read(own), labels))
 
     @property
     def named_by_numbers(self) -> bool:
         """Whether any class name could be taken for a class number."""
         return any(name.isascii() and name.isdigit() for name in self.numbers)
+
+    def remarks(self) -> list[str]:
+        """What should be known of the labels before they are read: that rows of a whole class are left out."""
+        number = whole_number(self.ignore or "")
+        if number is None or not 0 <= number < self.classes:
+            return []
+        return [
+            f"--ignore-label {number} is also the number of a class (they go from 0 to {self.classes - 1}): none of "
+            "its rows counts"
+        ]
 
     def check_length(self, rows: int | None, logits_place: str) -> None:
         """Refuse before reading where both lengths are known."""
@@ -113,8 +153,12 @@ class LabelReader:
         if self.inline is None:
             self.check_length(rows, logits_place)
 
-    def labels(self, raw: NDArray[Any] | None, start: int, count: int) -> Labels:
-        """(count,) labels of the rows from `start` on; `NO_LABEL` where ignored."""
+    def labels(
+        self, raw: NDArray[Any] | None, start: int, count: int, ids: Ids | None = None
+    ) -> Labels:
+        """(count,) labels of the rows from `start` on, which have these ids; `NO_LABEL` where ignored."""
+        if self.by_id is not None and ids is not None:
+            return self.by_id.of_rows(ids, start)
         if raw is None:
             assert self.whole is not None
             raw = self.whole[start : start + count]
@@ -215,6 +259,9 @@ class LabelReader:
                 f"{self.place}: row {start + row} is {labels[row]}, expected a class, 0..{self.classes - 1}; every "
                 "row needs a prediction, so mend it or drop the row"
             )
+        more = int(wrong.sum()) - 1
+        spread = f", {values[0]}..{values[-1]}" if values.size > 1 else ""
+        others = f" (and {more:,} more rows nearby{spread})" if more else ""
         hint = "labels must number the columns of the logits"
         if self.ignore is None and values.size == 1:
             hint = f"if {values[0]} means 'no label', say --ignore-label {values[0]}"
@@ -222,7 +269,7 @@ class LabelReader:
             hint = f"if the labels run 1..{self.classes}, subtract 1 first"
         raise DataError(
             f"{self.place}: row {start + row} has label {labels[row]}, expected "
-            f"0..{self.classes - 1}; {hint}"
+            f"0..{self.classes - 1}{others}; {hint}"
         )
 
 

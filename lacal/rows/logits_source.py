@@ -18,10 +18,9 @@ from lacal.errors import DataError
 from lacal.formats import Field, Noted, Table, open_table
 from lacal.formats.text import strict_json
 from lacal.rows.fields import (
-    ID_NAMES,
     LABEL_NAMES,
-    check_id_field,
     field_named,
+    id_column,
     logits_fields,
     own_names,
     refuse_adjusted,
@@ -138,7 +137,7 @@ class LogitsSource:
             labels: Labels | None = None
             if self.label_reader is not None:
                 raw = columns[at[inline]] if inline is not None else None
-                labels = self.label_reader.labels(raw, start, logits.shape[0])
+                labels = self.label_reader.labels(raw, start, logits.shape[0], ids)
             weights: PerRow | None = None
             if weighing is not None:
                 weights = weighing.checked(columns[at[weighing.name]], start)
@@ -176,9 +175,7 @@ def open_source(
         label_field = field_named(table, options.label_key, LABEL_NAMES, "--label-key")
     if label_field is not None:
         table = where_empty(table, label_field)
-    id_field = field_named(table, options.id_key, ID_NAMES, "--id-key")
-    if id_field is not None:
-        check_id_field(table, id_field)
+    table, id_field = id_column(table, options.id_key)
     # A label column beside the logits is no class, also where the labels come from elsewhere.
     beside = label_field or field_named(table, None, LABEL_NAMES, "--label-key")
     weighing = None if options.weight_key is None else WeightField.of(table, options.weight_key)
@@ -204,6 +201,8 @@ def open_source(
             class_names=names or class_names,
             ignore=options.ignore_label,
             apart=options.labels is not None,
+            by_id=id_field is not None,
+            id_key=options.id_key,
             unlabelled=NO_LABEL if options.labels is None and _of_infer(table) else None,
         )
         reader.check_length(rows, place)

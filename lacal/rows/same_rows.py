@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lacal.batch import NO_LABEL, Batch, Ids, Labels
 from lacal.rows.fingerprint import ODD, Hashes, Overlap, RowSketch
-from lacal.rows.joining import plain_ids
+from lacal.rows.ids import plain_ids
 
 AGREE = 0.9  # share of the shared ids whose labels must agree: ids that count anew in every split share theirs by chance
 CHANCE = 50.0  # nats; labels in an order less surprising than that may coincide

@@ -67,6 +67,8 @@ class ScoreDoor:
         more = int(bad.any(axis=1).sum()) - 1
         others = f" (and {more} more rows nearby are not finite)" if more else ""
         hint = "mend the model or drop the row"
+        if np.isneginf(logits[row]).any():
+            hint += "; where -inf means 'never this class', write a low number such as -1e4"
         if np.isinf(logits[row, column]) and ("16" in self.stored or "half" in self.stored):
             hint = f"the file stores {self.stored}, which overflows above 65504; save float32"
         raise self.fault(
@@ -106,6 +108,11 @@ class ScoreDoor:
                     f"{self.place}: all values lie in 0..1 but rows do not sum to 1, as sigmoid outputs "
                     "do; expected softmax logits; say --scores logits if they really are"
                 )
+        elif are_percentages(logits[:1]) and are_percentages(logits):
+            raise DataError(
+                f"{self.place}: rows look like percentages (all from 0, sums 100), expected logits; divide them by 100 "
+                "and say --scores probs, or say --scores logits if they really are logits"
+            )
         elif not self.shift_blind and are_log_probs(logits[:1]) and are_log_probs(logits):
             raise DataError(f"{self.place}: rows look like log-probabilities; {_NEEDS_LOGITS}")
 
@@ -126,6 +133,14 @@ def as_float(block: NDArray[Any]) -> Logits:
 
 def _in_unit_range(logits: Logits) -> bool:
     return bool(logits.min() >= 0 and logits.max() <= 1)
+
+
+def are_percentages(logits: Logits) -> bool:
+    """Whether every row is of numbers from 0 that sum to 100."""
+    if logits.min() < 0:
+        return False
+    sums = logits.sum(axis=1, dtype=np.float64)
+    return bool((np.abs(sums - 100) <= 100 * SUM_TOLERANCE).all())
 
 
 def are_log_probs(logits: Logits) -> bool:

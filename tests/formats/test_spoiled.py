@@ -440,7 +440,7 @@ def test_a_file_shortened_while_it_is_read(tmp_path: Path) -> None:
     blocks = open_table(tmp_path / "a.npy").blocks([""], 10)
     next(blocks)
     os.truncate(tmp_path / "a.npy", 900)
-    with pytest.raises(RunError, match="became shorter while it was read"):
+    with pytest.raises(RunError, match="was changed while it was read"):
         list(blocks)
 
 

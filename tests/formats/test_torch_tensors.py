@@ -13,6 +13,7 @@ import pytest
 
 from lacal.errors import DataError, MissingExtra
 from lacal.formats import open_table
+from lacal.formats.table import Field
 from tests.formats.test_round_trip import CLASSES, LABELS, ROWS, check, logits_of
 from tests.formats.test_spoiled import Spoil, use, zip_bytes
 
@@ -46,6 +47,38 @@ def test_torch(tmp_path: Path, dtype: str) -> None:
     assert table.class_names == ("a", "b")
 
 
+def test_what_is_beside_tensors_is_described(tmp_path: Path) -> None:
+    packed = torch.zeros(3, 2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+    half = torch.zeros(2, dtype=torch.float16).view(torch.complex32)
+    held = {
+        "epoch": 3,
+        "packed": packed,
+        "sparse": torch.ones(3).to_sparse(),
+        "half": half,
+        "x": torch.ones(2),
+    }
+    torch.save(held, tmp_path / "a.pt")
+    assert open_table(tmp_path / "a.pt").fields == {
+        "epoch": Field("epoch", "other", (), "int"),
+        "packed": Field("packed", "other", (3, 2), "float4_e2m1fn_x2"),
+        "sparse": Field("sparse", "other", (None,), "sparse tensor (torch.sparse_coo)"),
+        "half": Field("half", "other", (1,), "complex32"),
+        "x": Field("x", "float", (2,), "float32"),
+    }
+
+
+def test_dicts_in_dicts_of_just_the_depth(tmp_path: Path) -> None:
+    for depth in (15, 16):
+        held = torch.ones(1)
+        for _ in range(depth):
+            held = {"a": held}
+        torch.save(held, tmp_path / "a.pt")
+        assert list(open_table(tmp_path / "a.pt").fields) == [".".join("a" * depth)]
+    torch.save({"a": held}, tmp_path / "a.pt")
+    with pytest.raises(DataError, match="nests dicts deeper than 16"):
+        open_table(tmp_path / "a.pt")
+
+
 def torch_of(value: Any) -> Spoil:
     def write(folder: Path) -> Path:
         torch.save(value, folder / "a.pt")
@@ -68,6 +101,15 @@ def dict_in_itself(folder: Path) -> Path:
     return torch_of(loop)(folder)
 
 
+def nested(folder: Path) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls them a prototype
+        torch.save(
+            {"x": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}, folder / "a.pt"
+        )
+    return folder / "a.pt"
+
+
 SPOILED: list[tuple[Spoil, str]] = [
     (torch_of(torch.nn.Linear(2, 2)), "save tensors only, or use safetensors"),
     (torch_of({"x": np.ones(2)}), "save tensors only, or use safetensors"),
@@ -79,6 +121,7 @@ SPOILED: list[tuple[Spoil, str]] = [
     (torch_of({"x": torch.ones(1, 1).expand(10**9, 10)}), "claims more bytes than the file holds"),
     (torch_of({"a": {"b": torch.ones(1)}, "a.b": torch.ones(1)}), "two entries named 'a.b'"),
     (quantised, "'x' is of type quantised tensor"),
+    (nested, "'x' is of type nested tensor"),
     (dict_in_itself, "nests dicts deeper than"),
 ]
 
@@ -108,7 +151,14 @@ def test_absent_torch_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         open_table(tmp_path / "a.pt")
 
 
-def test_a_payload_does_not_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_payload_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forced: bool
+) -> None:
+    """Not even where the environment asks torch to unpickle whatever leaves it the choice."""
+    if forced:
+        monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+
     class Evil:
         def __reduce__(self) -> Any:
             return os.mkdir, (str(tmp_path / "marker"),)
