@@ -25,7 +25,11 @@ from lacal.formats.sniff import is_pattern
 # systems, a character takes up to 4, and host, process id, random part and suffix need 40.
 _STEM = 50
 
+# Where the process' own streams are: behind one may be a file, which would be replaced under it.
+_STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")
+
 _TOO_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -35,8 +39,9 @@ def check_target(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> N
     Raises:
         UsageError: It exists and `force` is off, is a folder, is one of the inputs or would be read
             as a part of one, or its folder is missing or cannot be written to.
+        RunError: The disk is full or fails.
     """
-    if str(path) == "-":
+    if str(path) == "-" or str(path).startswith(_STREAMS):
         raise UsageError("-: writing to stdout is not supported; name a file")
     target = _resolved(path)
     if target.is_dir():
@@ -61,13 +66,35 @@ def check_target(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> N
             raise UsageError(f"{path}: is not a regular file; name one that can be replaced")
     probe = _temporary(target)
     try:
-        probe.touch(exist_ok=False)
-        probe.unlink()
+        try:
+            probe.touch(exist_ok=False)
+        finally:  # a signal may come in between
+            probe.unlink(missing_ok=True)
     except OSError as error:
-        # A read-only folder is the user's to mend, as a missing one is.
-        raise UsageError(
+        # A read-only folder is the user's to mend, as a missing one is; a full or failing disk is the machine's.
+        kind = RunError if error.errno in (*_TOO_FULL, errno.EIO) else UsageError
+        raise kind(
             f"{path}: folder {path.parent} cannot be written to ({_reason(error)}); choose another"
         ) from error
+
+
+def check_room(path: Path, needed: int) -> None:
+    """Refuse long work whose result the disk has no room for.
+
+    Args:
+        path: Where it will be; its folder is there.
+        needed: Bytes that it takes at least.
+
+    Raises:
+        RunError: Less is free.
+    """
+    disk = os.statvfs(_resolved(path).parent)
+    free = disk.f_bavail * disk.f_frsize
+    if disk.f_blocks and free < needed:  # some file systems do not know how large they are
+        raise RunError(
+            f"{path}: the disk has no room for it; needed about {needed / 2**30:.3g} GiB, free {free / 2**30:.3g} "
+            "GiB; free some space or choose another place"
+        )
 
 
 @contextlib.contextmanager
@@ -80,7 +107,8 @@ def writing(path: Path, *, replace: bool = True) -> Iterator[BufferedWriter]:
 
     Raises:
         UsageError: A file of that name exists and is not to be replaced.
-        RunError: The disk is full or fails; the previous file, if any, is untouched.
+        RunError: The disk is full or fails; the previous file, if any, is untouched, unless the message says that
+            the new one is in its place.
     """
     target = _resolved(path)
     sweep(target)
@@ -91,19 +119,38 @@ def writing(path: Path, *, replace: bool = True) -> Iterator[BufferedWriter]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(_mode(target))
-            if replace or not _linked(temporary, target, path):
-                temporary.replace(target)
-            sync_folder(target.parent)
+            _publish(temporary, target, path, replace=replace)
         except OSError as error:
-            space = "free some space or " if error.errno in _TOO_FULL else ""
-            raise RunError(
-                f"{path}: could not be written ({_reason(error)}); nothing was changed, {space}choose "
-                "another place"
-            ) from error
+            raise _not_written(path, error) from error
+        _confirm(target, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _publish(temporary: Path, target: Path, path: Path, *, replace: bool) -> None:
+    """Give the whole file its mode and its final name."""
+    temporary.chmod(_mode(target))
+    if replace or not _linked(temporary, target, path):
+        temporary.replace(target)
+
+
+def _not_written(path: Path, error: OSError) -> RunError:
+    space = "free some space or " if error.errno in _TOO_FULL else ""
+    return RunError(
+        f"{path}: could not be written ({_reason(error)}); nothing was changed, {space}choose another place"
+    )
+
+
+def _confirm(target: Path, path: Path) -> None:
+    """Make the final name durable."""
+    try:
+        sync_folder(target.parent)
+    except OSError as error:
+        raise RunError(
+            f"{path}: is written and whole, but the disk did not confirm its name ({_reason(error)}); it may be "
+            "gone after a power failure, check the disk and write it again"
+        ) from error
 
 
 def _resolved(path: Path) -> Path:
@@ -172,7 +219,7 @@ def sweep(path: Path) -> None:
 
 def _alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
+        os.kill(pid, 0)  # pragma: no mutate - any other number is a real signal
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):
@@ -193,11 +240,32 @@ def _mode(target: Path) -> int:
     return 0o666 & ~mask
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder whose name is durable, unless it is there.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    else:
+        sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
-    """Make renames within a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Make renames within a folder durable, where it may be opened and the file system knows of such a thing."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # it may be written to and not be listed
+        return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)
 

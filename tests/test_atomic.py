@@ -164,9 +164,13 @@ def test_a_relative_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         check_target(Path("2.parquet"), force=False, inputs=(Path("*.parquet"),))
 
 
-def test_stdout_is_no_target() -> None:
+@pytest.mark.parametrize(
+    "name", ["-", "/dev/stdout", "/dev/stderr", "/dev/fd/1", "/proc/self/fd/1"]
+)
+def test_stdout_is_no_target(name: str) -> None:
+    """Also where a file is behind it."""
     with pytest.raises(UsageError, match="not supported; name a file"):
-        check_target(Path("-"), force=True)
+        check_target(Path(name), force=True)
 
 
 def race(path: Path) -> None:

@@ -24,6 +24,7 @@ from lacal.cli.sections import section
 from lacal.errors import LacalError, MissingExtra, RunError, UsageError
 
 if TYPE_CHECKING:
+    from lacal.calibration import Calibration
     from lacal.report.result import Result
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -87,10 +88,17 @@ def check_reports(given: dict[str, Any], inputs: tuple[Path, ...]) -> None:
         raise MissingExtra("matplotlib", "plots", f"{option}: drawing charts")
 
 
-def deliver(result: "Result", given: dict[str, Any]) -> None:
+def deliver(
+    result: "Result", given: dict[str, Any], calibration: "Calibration | None" = None
+) -> None:
     """Say the warnings, write reports and charts, print the result, and end with 1 where a gate failed.
 
     Files come before stdout: a reader that has seen enough of the one does not cost the others.
+
+    Args:
+        result: What a command found.
+        given: The command's parameters.
+        calibration: To be written as `out`, the last of all files: a run that was killed before that left none.
 
     Raises:
         RunError: A file could not be written; the others are, and the result is printed.
@@ -104,6 +112,9 @@ def deliver(result: "Result", given: dict[str, Any]) -> None:
             "--report html out"
         )
     lost = _write_all(result, given)
+    if calibration is not None and given["out"] is not None:
+        with _noted(f"{given['out']}:", lost):
+            _write_calibration(calibration, given)
     failed = any(not one.passed for one in result.verdicts) and not given.get("exit_zero")
     _print(result, "json" if given["json"] else given["format"])
     if lost:
@@ -135,17 +146,23 @@ def _write_all(result: "Result", given: dict[str, Any]) -> list[str]:
     return lost
 
 
+def _write_calibration(calibration: "Calibration", given: dict[str, Any]) -> None:
+    from lacal import calibration_file
+    from lacal.cli.show import say
+
+    calibration_file.write(calibration, given["out"], force=given["force"])
+    say(f"wrote {given['out']}")
+
+
 @contextlib.contextmanager
 def _noted(what: str, lost: list[str]) -> Iterator[None]:
     """Note why a file could not be written, in place of raising it."""
     try:
         yield
-    except (LacalError, OSError) as error:
-        fault = error if isinstance(error, OSError) else error.__cause__
-        if isinstance(fault, OSError) and not isinstance(fault, FileExistsError):
-            lost.append(f"{what} could not be written ({fault.strerror or fault})")
-        else:
-            lost.append(str(error))
+    except LacalError as error:
+        lost.append(str(error).partition("; nothing was changed")[0])  # what follows is said of all
+    except OSError as error:
+        lost.append(f"{what} could not be written ({error.strerror or error})")
 
 
 def wants_page(given: dict[str, Any]) -> bool:

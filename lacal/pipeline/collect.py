@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lacal.batch import NO_LABEL, Batch, Ids, Labels, Logits
+from lacal.errors import Interruption, RunError
 from lacal.pipeline.parts_store import PartsStore
 from lacal.rows.source import Restartable
 
@@ -17,30 +18,40 @@ PART_SECONDS = 30.0
 
 
 def collect(source: Restartable, store: PartsStore) -> None:
-    """Run the rows that are missing and keep them in parts.
+    """Run the rows that are missing and keep them in parts; a run that is asked to stop keeps what it has.
 
     Raises:
-        RunError: A part could not be written, or the source failed; parts before it are kept.
+        RunError: The disk has no room for all, a part could not be written, or the source failed; parts before it
+            are kept.
     """
     if store.parts:
         source.batch_size = store.parts[-1].batch_size
     if store.ended:
         return
+    begun = store.rows
     block: _Block | None = None
     writing: Future[None] | None = None
     with ThreadPoolExecutor(1, "parts") as thread:
-        for batch in source.batches(store.rows):
-            if writing is not None and writing.done():
-                writing.result()  # a full disk ends the run now, not a part later
-                writing = None
-            if block is not None and not block.takes(batch):
-                if writing is not None:
-                    writing.result()
-                writing = thread.submit(block.keep_in, store, last=False)
-                block = None
-            if block is None:
-                block = _Block.begun_with(batch, source.labelled)
-            block.add(batch, source.batch_size)
+        try:
+            for batch in source.batches(store.rows):
+                if writing is not None and writing.done():
+                    writing.result()  # a full disk ends the run now, not a part later
+                    writing = None
+                if block is not None and not block.takes(batch):
+                    if writing is not None:
+                        writing.result()
+                    writing = thread.submit(block.keep_in, store, last=False)
+                    block = None
+                if block is None:
+                    if batch.start == begun and source.rows is not None:
+                        store.check_room(source.rows, batch.logits[0].nbytes)
+                    block = _Block.begun_with(batch, source.labelled)
+                block.add(batch, source.batch_size)
+        except (KeyboardInterrupt, Interruption):
+            thread.shutdown()
+            if block is not None and block.rows and block.start == store.rows:
+                block.keep_in(store, last=False)
+            raise
         if writing is not None:
             writing.result()
     if block is not None:
@@ -77,10 +88,10 @@ class _Block:
 
     def add(self, batch: Batch, batch_size: int) -> None:
         """Copy a batch; `batch_size` is that of the next, where a resumed run would start."""
-        if batch.start != self.start + self.rows or batch.logits.dtype != self.logits.dtype:
-            raise ValueError(
-                f"got {batch.logits.dtype} logits of row {batch.start}, expected "
-                f"{self.logits.dtype} of row {self.start + self.rows}"
+        if batch.logits.dtype != self.logits.dtype:
+            raise RunError(
+                f"scores of row {batch.start:,} and on are {batch.logits.dtype}, those before it {self.logits.dtype}; "
+                "expected one type throughout; save the model so that it gives one"
             )
         rows = slice(self.rows, self.rows + batch.logits.shape[0])
         self.logits[rows] = batch.logits
@@ -89,7 +100,8 @@ class _Block:
         if batch.ids is not None:
             self.ids.append(batch.ids.copy())
             self.id_bytes += batch.ids.nbytes
-        self.rows, self.batch_size = rows.stop, batch_size
+        self.batch_size = batch_size
+        self.rows = rows.stop  # last: a batch that a stop cut short does not count
 
     def keep_in(self, store: PartsStore, *, last: bool) -> None:
         """Make an Arrow table of the rows and keep it as a part."""
@@ -99,7 +111,7 @@ class _Block:
 
         columns, labelled = {}, 0
         if self.ids:
-            ids = np.concatenate(self.ids)
+            ids = np.concatenate(self.ids)[: self.rows]  # a stop in `add` may leave more
             columns["id"] = (
                 pa.array(ids.tolist(), pa.string()) if ids.dtype.kind == "U" else numbers(ids)
             )

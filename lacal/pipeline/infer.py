@@ -14,7 +14,6 @@ from lacal.pipeline.collect import collect
 from lacal.pipeline.logits_file import Description, check_folder, output_kind, write_logits
 from lacal.pipeline.parts_store import (
     PartsStore,
-    check_free,
     check_leftovers,
     is_published,
     parts_store,
@@ -57,6 +56,7 @@ def check_output(
     Raises:
         UsageError: It stands for no format, is there already, is an input, cannot be written, or a
             broken run left parts and neither `force` nor `resume` says what becomes of them.
+        RunError: Another process is writing it.
     """
     if not (resume and is_published(path)):
         folder = output_kind(path) == "folder"
@@ -66,7 +66,6 @@ def check_output(
             check_folder(path, force=force)
         else:
             check_target(path, force=force, inputs=tuple(inputs))
-    check_free(path)
     check_leftovers(path, resume=resume, force=force)
 
 

@@ -116,7 +116,7 @@ def write_logits(store: PartsStore, kind: Kind, description: Description, *, for
         return
     with writing(store.path, replace=force) as file:
         if kind == "parquet":
-            _parquet(file, _tables(store, description), _group_rows(store.schema()), store.path)
+            _parquet(file, _tables(store, description), _group_rows(store.schema()))
         elif kind == "npz":
             write_npz(file, store, description.logits, description.texts)
         else:
@@ -162,12 +162,12 @@ def _part_rows(schema: Any) -> int:
     return group * max(1, FOLDER_PART_BYTES // (group * _row_bytes(schema)))
 
 
-def _parquet(file: Any, tables: Iterable[Any], group_rows: int, path: Path) -> None:
+def _parquet(file: Any, tables: Iterable[Any], group_rows: int) -> None:
     from lacal.formats.parquet_groups import row_groups
 
     # Logits hardly ever repeat: a dictionary of them, or their extremes, cost time and help nobody.
-    layout = {"use_dictionary": False, "write_statistics": ["id", "label"]}
-    with row_groups(file, group_rows, place(path), **layout) as groups:
+    layout: dict[str, Any] = {"use_dictionary": False, "write_statistics": ["id", "label"]}
+    with row_groups(file, group_rows, **layout) as groups:
         for table in tables:
             groups.write(table)
 
@@ -186,12 +186,24 @@ def _write_folder(store: PartsStore, description: Description, force: bool) -> N
             file.write(_manifest(store, description, parts))
         store.publishing((whole / MANIFEST).stat())
         check_folder(target, force=force)
-        if (target / MANIFEST).exists():
-            target.rename(store.folder / "replaced")
-        whole.rename(target)  # in place of an empty folder too
+        _put_in_place(whole, target, store.folder / "replaced")
         sync_folder(target.parent)
     except OSError as error:
         raise unwritable(store.path, error) from error
+
+
+def _put_in_place(whole: Path, target: Path, aside: Path) -> None:
+    """Give a folder its final name; one that is there goes aside, and comes back if that fails."""
+    taken = (target / MANIFEST).exists()
+    if taken:
+        shutil.rmtree(aside, ignore_errors=True)  # what a broken run put there
+        target.rename(aside)
+    try:
+        whole.rename(target)  # in place of an empty folder too
+    except OSError:
+        if taken:
+            aside.rename(target)
+        raise
 
 
 def _cut(store: PartsStore, description: Description) -> Iterator[tuple[int, Any]]:
@@ -220,7 +232,7 @@ def _write_part(path: Path, tables: Iterable[Any], store: PartsStore) -> dict[st
 
     with writing(path) as file:
         hashed = Hashed(file)
-        _parquet(hashed, counted(), _group_rows(store.schema()), path)
+        _parquet(hashed, counted(), _group_rows(store.schema()))
     return {"name": path.name, "rows": rows, "sha256": hashed.sha256}
 
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from lacal.atomic import sync_folder, writing
+from lacal.atomic import check_room, sweep, sync_folder, writing
 from lacal.errors import RunError, UsageError
 from lacal.formats.shown import place, reason
 from lacal.pipeline.journal import Part, Published, add_line, read_journal, rewrite_journal
@@ -83,6 +83,18 @@ class PartsStore:
         """Whether no row is missing."""
         return bool(self.parts) and self.parts[-1].last
 
+    def check_room(self, rows: int, row_bytes: int) -> None:
+        """Refuse a run before it starts whose parts, and the result beside them, the disk has no room for.
+
+        Args:
+            rows: Of the whole result.
+            row_bytes: That the logits of a row take.
+
+        Raises:
+            RunError: It has none.
+        """
+        check_room(self.path, (2 * rows - self.rows) * row_bytes)
+
     def keep(self, table: Any, start: int, labelled: int, batch_size: int, *, last: bool) -> None:
         """Write a part, then its line in the journal.
 
@@ -98,19 +110,12 @@ class PartsStore:
         """
         import pyarrow as pa
 
-        if start != self.rows:
-            raise ValueError(f"a part starts at row {start}, but row {self.rows} is the next")
         part = Part(len(self.parts), start, table.num_rows, labelled, "", batch_size, last)
         piece = max(1, READ_BYTES * table.num_rows // table.nbytes)
         with writing(self.folder / part.file) as file:
             hashed = Hashed(file)
-            try:
-                with pa.ipc.new_file(hashed, table.schema) as writer:
-                    writer.write_table(table, max_chunksize=piece)
-            except pa.ArrowException as error:
-                raise RunError(
-                    f"{place(self.path)}: a part could not be written ({reason(error)})"
-                ) from error
+            with pa.ipc.new_file(hashed, table.schema) as writer:
+                writer.write_table(table, max_chunksize=piece)
         part = msgspec.structs.replace(part, sha256=hashed.sha256)
         self._note(part)
         self.parts.append(part)
@@ -191,6 +196,9 @@ def parts_store(
     with locked(folder, path):
         store = PartsStore(path, folder, [])
         try:
+            sweep(
+                path
+            )  # also where nothing is left to write: a run may have been killed right after its end
             _go_on(store, plan, resume, force)
             yield store
         except BaseException:
@@ -211,23 +219,22 @@ def rows_kept(path: Path) -> int:
     return sum(part.rows for part in read_journal(working_folder(path))[0])
 
 
-def check_free(path: Path) -> None:
-    """Refuse a target that another process is at work on.
+def check_leftovers(path: Path, *, resume: bool, force: bool) -> None:
+    """Refuse a target that another process is at work on, or whose last run broke and nobody says what of its parts.
 
     Raises:
-        RunError: It is, and has finished rows.
+        RunError: Another process has finished rows there and goes on.
+        UsageError: There are finished rows of a run that broke, and neither `resume` nor `force`.
     """
     if rows_kept(path):
-        with locked(working_folder(path), path):
-            pass
+        folder = working_folder(path)
+        with locked(folder, path):
+            _refuse_leftovers(path, resume, force)
+            if not rows_kept(path):  # the other process has ended just now
+                remove(folder)
 
 
-def check_leftovers(path: Path, *, resume: bool, force: bool) -> None:
-    """Refuse a target whose last run broke, unless the user says what becomes of its parts.
-
-    Raises:
-        UsageError: There are finished parts and neither `resume` nor `force`.
-    """
+def _refuse_leftovers(path: Path, resume: bool, force: bool) -> None:
     rows = rows_kept(path)
     if rows and not (resume or force):
         raise UsageError(
@@ -237,7 +244,7 @@ def check_leftovers(path: Path, *, resume: bool, force: bool) -> None:
 
 
 def _go_on(store: PartsStore, plan: Mapping[str, Any], resume: bool, force: bool) -> None:
-    check_leftovers(store.path, resume=resume, force=force)
+    _refuse_leftovers(store.path, resume, force)
     folder, (parts, published) = store.folder, read_journal(store.folder)
     if resume and parts:
         check_plan(folder, plan, store.path)

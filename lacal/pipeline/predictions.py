@@ -71,12 +71,17 @@ def predictions_writer(
     force: bool = True,
 ) -> "Iterator[PredictionsWriter]":
     """A writer whose file appears when the block ends well."""
+    import pyarrow as pa
+
     from lacal.formats.parquet_groups import row_groups
 
     layout = _Layout(columns, source.classes, class_names, meaning)
+    names = {}
+    if class_names is not None:
+        names["prediction_name"] = pa.array(class_names, pa.string())
     with (
         writing(path, replace=force) as file,
-        row_groups(file, layout.group_rows, str(path)) as groups,
+        row_groups(file, layout.group_rows, metadata=layout.metadata(), spelt=names) as groups,
     ):
         yield PredictionsWriter(layout, groups)
 
@@ -129,9 +134,7 @@ class _Layout:
             arrays["label"] = pa.array(batch.labels)  # NO_LABEL, -1, where a row has none
         arrays["prediction"] = pa.array(predictions)
         if self.class_names is not None:
-            arrays["prediction_name"] = pa.DictionaryArray.from_arrays(
-                pa.array(predictions, pa.int32()), pa.array(self.class_names, pa.string())
-            )
+            arrays["prediction_name"] = pa.array(predictions, pa.int32())  # spelt out when written
         arrays["confidence"] = pa.array(probabilities[np.arange(rows), predictions])
         arrays["unadjusted_prediction"] = pa.array(scored.unadjusted)
         arrays["changed"] = pa.array(predictions != scored.unadjusted)
@@ -142,10 +145,14 @@ class _Layout:
         if self.columns.scores:
             every = scored.adjusted if self.columns.scores == "logits" else probabilities
             arrays[f"adjusted_{self.columns.scores}"] = fixed_lists(_as_float32(every, batch.start))
+        return pa.table(arrays)
+
+    def metadata(self) -> dict[str, str]:
+        """Of the file."""
         metadata = {"classes": str(self.classes), **self.meaning.metadata()}
         if self.class_names is not None:
             metadata["class_names"] = json.dumps(self.class_names)
-        return pa.table(arrays).replace_schema_metadata(metadata)
+        return metadata
 
 
 def _as_float32(scores: NDArray[Any], start: int) -> NDArray[np.float32]:

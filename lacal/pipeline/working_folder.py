@@ -5,6 +5,7 @@ Only one live process may use it. Only what lacal put there is ever removed.
 
 import contextlib
 import fcntl
+import io
 import itertools
 import json
 import os
@@ -13,9 +14,9 @@ import socket
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from lacal.atomic import writing
+from lacal.atomic import make_folder, writing
 from lacal.errors import RunError, UsageError
 from lacal.formats.shown import place, printable, reason
 
@@ -59,8 +60,11 @@ def locked(folder: Path, path: Path) -> Iterator[None]:
         lock = _lock(folder, path)
     except OSError as error:
         raise unwritable(path, error) from error
-    with lock:
+    try:
         yield
+    finally:
+        with contextlib.suppress(OSError):  # the lock itself is gone all the same
+            lock.close()
 
 
 def clear(folder: Path) -> None:
@@ -96,7 +100,7 @@ def check_plan(folder: Path, plan: Mapping[str, Any], path: Path) -> None:
     new = json.loads(json.dumps({"layout": LAYOUT, **plan}))
     try:
         old = json.loads((folder / "plan.json").read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{place(path)}: the broken run's plan cannot be read; start anew with --force"
         ) from error
@@ -123,11 +127,11 @@ def unwritable(path: Path, error: OSError) -> RunError:
     )
 
 
-def _lock(folder: Path, path: Path) -> BinaryIO:
+def _lock(folder: Path, path: Path) -> io.FileIO:
     while True:
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         try:
-            file = (folder / "lock").open("a+b")
+            file = (folder / "lock").open("a+b", buffering=0)
         except FileNotFoundError:  # its owner removed the folder just now
             continue
         with contextlib.ExitStack() as failed:
@@ -141,13 +145,13 @@ def _lock(folder: Path, path: Path) -> BinaryIO:
             if _is_still(file, folder / "lock"):
                 failed.pop_all()
                 break
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
-    file.flush()
+    with contextlib.suppress(OSError):  # whose it is, others would like to know, and no more
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
     return file
 
 
-def _is_still(file: BinaryIO, name: Path) -> bool:
+def _is_still(file: io.FileIO, name: Path) -> bool:
     """Whether the lock is the one others will find: its last owner may have removed it meanwhile."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), name.stat())
@@ -155,7 +159,7 @@ def _is_still(file: BinaryIO, name: Path) -> bool:
         return False
 
 
-def _in_use(file: BinaryIO, path: Path) -> RunError:
+def _in_use(file: io.FileIO, path: Path) -> RunError:
     file.seek(0)
     owner = printable(file.read(200).decode(errors="replace")) or "another process"
     return RunError(

@@ -31,8 +31,7 @@ def augmenter(augment: str, input_shape: tuple[int, ...]) -> Callable[[Tensor, A
     pad, mirror = _parsed(augment)
     if augment and len(input_shape) != 3:
         raise UsageError(
-            f"--augment {augment}: is for images, these are arrays of {len(input_shape)} axes; leave it out, or turn "
-            "a recipe's off with --augment ''"
+            "--augment: is for images, and these are arrays; leave it out, or turn a recipe's off with --augment ''"
         )
     if pad and pad >= min(input_shape[1:]):
         height, width = input_shape[1:]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from lacal import __version__
-from lacal.errors import DataError, UsageError
+from lacal.errors import UsageError
 from lacal.formats.shown import printable
 from lacal.losses import make_loss
 from lacal.training.augment import augmenter
@@ -30,16 +30,10 @@ def build_loop(data: TrainingData, options: TrainOptions, device: str) -> Loop:
 
     Raises:
         UsageError: Options contradict each other or the data, or the user's network cannot be stored.
-        DataError: There are too few rows.
     """
     rows = DeviceRows.of(data.train, device)
-    if len(rows) < 2:
-        raise DataError(f"{data.train.place}: has {len(rows)} training rows, expected at least 2")
     shape = tuple(data.train.inputs.shape[1:])
-    if options.augment and not data.images:
-        raise UsageError(
-            "--augment: is for images, and these are arrays; leave it out, or turn a recipe's off with --augment ''"
-        )
+    augment = augmenter(options.augment, shape) if options.augment else None
     seeded(options.seed, WEIGHTS)
     classes = len(data.class_counts)
     network = make_network(options, shape, classes, data.normalisation)
@@ -62,7 +56,7 @@ def build_loop(data: TrainingData, options: TrainOptions, device: str) -> Loop:
         else None,
         rows=rows,
         class_counts=torch.as_tensor(data.class_counts, device=device),
-        augment=augmenter(options.augment, shape) if options.augment else None,
+        augment=augment,
         options=options,
     )
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from lacal.atomic import writing
+from lacal.atomic import check_room, writing
 from lacal.errors import DataError
 from lacal.formats.shown import place, reason
 from lacal.training.pointer import (
@@ -33,6 +34,7 @@ from lacal.training.progress import Epoch
 Tensors = dict[str, Any]  # str -> torch.Tensor
 
 NEWEST = 2
+_WEIGHT_FILES = 4  # best and last, ONNX and .pt2
 _OURS = re.compile(rf"{CHECKPOINT}|{temporary(CHECKPOINT)}")
 HEADER = "lacal"  # the one entry of safetensors' own metadata: several come in no order
 _NETWORK, _OPTIMISER = "network.", "optimiser."
@@ -64,6 +66,22 @@ class Checkpoint:
     network: Tensors
     optimiser: dict[int, dict[str, Any]]
     scaler: dict[str, float | int]
+
+
+def check_room_for(path: Path, network: Tensors, epochs: int) -> None:
+    """Refuse a run whose files the disk has no room for.
+
+    Args:
+        path: The run's folder.
+        network: State of the network, which every checkpoint and every weights and model file holds.
+        epochs: That are to come.
+
+    Raises:
+        RunError: It has none.
+    """
+    weights = sum(tensor.nbytes for tensor in network.values())
+    checkpoints = min(epochs, NEWEST + 1)  # another is written before the oldest goes
+    check_room(path / POINTER, weights * (checkpoints + _WEIGHT_FILES))
 
 
 def keep(state: Path, checkpoint: Checkpoint) -> None:
@@ -116,8 +134,8 @@ def newest(state: Path, path: Path) -> tuple[Checkpoint | None, list[str]]:
     said: list[str] = []
     for one in pointer.kept:
         content = _whole(state, one.epochs, one.sha256)
-        if content is not None and _whole(state, one.best, one.best_sha256) is not None:
-            found = _decoded(content)
+        found = None if content is None else _decoded(content)
+        if found is not None and _whole(state, one.best, one.best_sha256) is not None:
             if one is not pointer.kept[0]:
                 # The pointer must not lead back to what is damaged.
                 write_pointer(state, Pointer((one,)))
@@ -141,11 +159,12 @@ def weights_after(state: Path, epochs: int) -> Tensors:
     hashes = {one.epochs: one.sha256 for one in pointer.kept}
     hashes |= {one.best: one.best_sha256 for one in pointer.kept}
     content = _whole(state, epochs, hashes[epochs])
-    if content is None:
+    found = None if content is None else _decoded(content)
+    if found is None:
         raise DataError(
             f"{place(_file(state, epochs))}: was changed or removed while the run went on; start anew with --force"
         )
-    return _decoded(content).network
+    return found.network
 
 
 def write_weights(path: Path, network: Tensors, epoch: int) -> None:
@@ -166,14 +185,29 @@ def _encoded(checkpoint: Checkpoint) -> bytes:
         for name, value in held.items():
             if isinstance(value, torch.Tensor):
                 tensors[f"{_OPTIMISER}{index}.{name}"] = value
-            elif value is not None:  # SGD's momentum before its first step
+            else:
                 numbers.setdefault(str(index), {})[name] = value
     scalars = Scalars(checkpoint.epochs, checkpoint.best, checkpoint.scaler, numbers)
     content: bytes = save(_apart(tensors), {HEADER: msgspec.json.encode(scalars).decode()})
     return content
 
 
-def _decoded(content: bytes) -> Checkpoint:
+def _decoded(content: bytes) -> Checkpoint | None:
+    """The checkpoint in a file; None where it is none, though the pointer holds its hash."""
+    try:
+        return _parsed(content)
+    except (
+        msgspec.MsgspecError,
+        SafetensorError,
+        LookupError,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ):
+        return None
+
+
+def _parsed(content: bytes) -> Checkpoint:
     size = int.from_bytes(content[:8], "little")
     header = msgspec.json.decode(content[8 : 8 + size])["__metadata__"]
     scalars = msgspec.json.decode(header[HEADER], type=Scalars)

@@ -33,7 +33,7 @@ def chosen_device(wanted: str, threads: int | None) -> str:
     choices: dict[str, Device] = {"auto": "auto", "cpu": "cpu", "cuda": "cuda"}
     device = device_for(torch, choices[wanted])
     set_up(torch, device, ModelOptions(threads=threads))
-    if device != "cpu":
+    if device != "cpu":  # pragma: no cover - needs a GPU
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
     return device
@@ -43,7 +43,7 @@ def described(device: str) -> str:
     """The device with what decides its last bits: "cpu (AVX2)", "cuda:0 (NVIDIA H200)"."""
     if device == "cpu":
         return f"cpu ({torch.backends.cpu.get_cpu_capability()})"
-    return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.cuda.get_device_name(device)})"  # pragma: no cover - needs a GPU
 
 
 def seeded(seed: int, stream: int) -> int:

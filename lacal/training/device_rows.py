@@ -32,8 +32,8 @@ class DeviceRows:
     def of(cls, examples: Examples, device: str) -> "DeviceRows":
         """A split's rows on a device, as far as they fit."""
         inputs, labels = _tensor(examples.inputs), _tensor(examples.labels)
-        if device != "cpu" and inputs.nbytes < SHARE * torch.cuda.mem_get_info(device)[0]:
-            inputs = inputs.to(device)
+        if device != "cpu" and _has_room(device, inputs.nbytes):
+            inputs = inputs.to(device)  # pragma: no cover - needs a GPU
         return cls(inputs, labels.to(device))
 
     def __len__(self) -> int:
@@ -47,19 +47,26 @@ class DeviceRows:
         """
         labels = self.labels[rows]
         at = rows.to(self.inputs.device)
+        size = min(size, len(rows))  # torch takes 64 bits at most
         for chosen, wanted in zip(at.split(size), labels.split(size), strict=True):
             if len(wanted) > 1:
                 yield self._moved(self.inputs.index_select(0, chosen)), wanted
 
     def in_order(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of all rows as they lie."""
+        size = min(size, len(self))
         for inputs, labels in zip(self.inputs.split(size), self.labels.split(size), strict=True):
             yield self._moved(inputs), labels
 
     def _moved(self, inputs: Tensor) -> Tensor:
         if inputs.device == self.labels.device:
             return inputs
-        return inputs.pin_memory().to(self.labels.device, non_blocking=True)
+        pinned = inputs.pin_memory()  # pragma: no cover - needs a GPU
+        return pinned.to(self.labels.device, non_blocking=True)  # pragma: no cover - needs a GPU
+
+
+def _has_room(device: str, size: int) -> bool:  # pragma: no cover - needs a GPU
+    return size < SHARE * float(torch.cuda.mem_get_info(device)[0])
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:

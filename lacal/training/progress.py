@@ -41,16 +41,3 @@ class Progress(Protocol):
 
     def epoch(self, one: Epoch) -> None:
         """An epoch is done and safe on disk."""
-
-
-class Silence:
-    """Nobody."""
-
-    def started(self, steps: int, done: int) -> None:
-        """Say nothing."""
-
-    def step(self, loss: float | None) -> None:
-        """Say nothing."""
-
-    def epoch(self, one: Epoch) -> None:
-        """Say nothing."""

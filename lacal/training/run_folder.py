@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from lacal.atomic import writing
+from lacal.atomic import make_folder, writing
 from lacal.errors import UsageError
 from lacal.formats.shown import place
 from lacal.pipeline.working_folder import (
@@ -189,7 +189,7 @@ def run_folder(
     check_apart(path, inputs, start)
     made = not path.exists()
     try:
-        path.mkdir(exist_ok=True)
+        make_folder(path)
     except OSError as error:
         raise unwritable(path, error) from error
     with locked(path / STATE, path):

@@ -19,7 +19,7 @@ def is_run(path: Path) -> bool:
     """Whether the folder holds a run of lacal, as only its config.json can say."""
     try:
         config = json.loads((path / CONFIG).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(config, dict) and config.get("format") == FORMAT
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lacal.classes.counts import read_counts
+from lacal.classes.names import some_classes
 from lacal.errors import DataError
 from lacal.formats.shown import place
 from lacal.loss_table import Value
@@ -129,8 +130,9 @@ def _check_same(data: TrainingData, network: Network, folder: Path) -> None:
     before = counts.prior(class_names=data.class_names, classes=len(data.class_counts))
     if not np.array_equal(before.class_counts, data.class_counts):
         at = int((before.class_counts != data.class_counts).argmax())
+        name = some_classes([at], before.class_names)
         raise DataError(
-            f"{data.train.place}: class {before.name(at)} has {data.class_counts[at]:,} training examples, "
+            f"{data.train.place}: class {name} has {data.class_counts[at]:,} training examples, "
             f"{before.class_counts[at]:,} in {place(folder)}; give the data it was trained on, split and cut as "
             "it was (--val-fraction, --long-tail, --seed)"
         )

@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from lacal.errors import RunError, UsageError
 from lacal.formats.shown import place
 from lacal.training.build import build_loop, plan_of
-from lacal.training.checkpoint import Checkpoint, keep, newest, weights_after, write_weights
+from lacal.training.checkpoint import (
+    Checkpoint,
+    check_room_for,
+    keep,
+    newest,
+    weights_after,
+    write_weights,
+)
 from lacal.training.data import TrainingData
 from lacal.training.device import chosen_device, described, faults
 from lacal.training.device_rows import DeviceRows
@@ -88,6 +95,7 @@ def train(
         folder.begin(plan, config, data.class_counts, data.class_names)
         epochs, best, notes = _resumed(loop, folder)
         done = len(epochs)
+        check_room_for(folder.path, loop.network.state_dict(), options.epochs - done)
         progress.started(options.epochs * loop.steps, done * loop.steps)
         for number in range(done, options.epochs):
             one = _epoch(number, loop, val, data, progress)

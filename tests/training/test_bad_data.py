@@ -201,6 +201,25 @@ def unequal_lengths(folder: Path) -> dict[str, Any]:
     return {"data": npz(folder / "a.npz", x=FEATURES, labels=LABELS[:50])}
 
 
+def val_from_one_on(folder: Path) -> dict[str, Any]:
+    return {"data": plain(folder), "val": other(folder, labels=OTHER_LABELS + 1)}
+
+
+def columns_and_a_field(folder: Path) -> dict[str, Any]:
+    return {"data": plain(folder), "val": csv(folder / "b.csv", OTHERS, OTHER_LABELS)}
+
+
+def paths_alone(folder: Path) -> dict[str, Any]:
+    (folder / "a.png").write_bytes(png(COLOURS[0]))
+    (folder / "list.txt").write_text("a.png\n")
+    return {"data": folder / "list.txt"}
+
+
+def counted_labels_of_more(folder: Path) -> dict[str, Any]:
+    labels = npz(folder / "labels.npz", train_labels=np.append(LABELS, 3))
+    return {"data": plain(folder), "counts": labels}
+
+
 FAULTS: list[tuple[Callable[[Path], dict[str, Any]], str]] = [
     (infinite, "row 41, feature 2 is inf; expected finite numbers"),
     (not_a_number, "row 41, column 'c' is nan; expected finite numbers"),
@@ -240,6 +259,10 @@ FAULTS: list[tuple[Callable[[Path], dict[str, Any]], str]] = [
     (other_columns, "they stand in another order"),
     (missing_columns, "only one of them has 'd'"),
     (other_type, "holds uint8,"),
+    (val_from_one_on, "has label 3, expected 0..2; if the labels run 1..3, subtract 1 first"),
+    (columns_and_a_field, "one has a column for each feature, the other one field for all"),
+    (paths_alone, "has no labels; expected `path label` in every line"),
+    (counted_labels_of_more, "has counts of 4 classes, "),
     (
         sizes_differ,
         "row 7: becomes 3 x 4 x 5, the images before it 3 x 6 x 5; all must have one size; say --resize",

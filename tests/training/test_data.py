@@ -1,6 +1,7 @@
 """Training data are what the files hold, whatever they lie in, cut and normalised as said, or a named fault."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -445,3 +446,12 @@ def test_what_does_not_fit_into_memory_is_not_begun() -> None:
         RunError, match=r"700 examples take 0\.0 GiB of memory, of which 0\.0 GiB is free"
     ):
         refuse_too_large(file, 700, 6000)
+
+
+def test_memory_that_is_promised_and_not_given_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lacal.training.reading.free_memory", lambda: None)
+    file = replace(SEVEN_HUNDRED, shape=(2**40,))  # more than there are addresses for
+    with pytest.raises(RunError, match="700 examples do not fit into memory"):
+        read_rows(file, [np.arange(700)])

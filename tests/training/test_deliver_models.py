@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime")
 
 from torch import nn
 
-from lacal.errors import MissingExtra, RunError
+from lacal.errors import DataError, MissingExtra, RunError
 from lacal.models import ModelOptions, model_head, open_model
 from lacal.models.torch.archive import check_exported
 from lacal.training import deliver_models as module
@@ -176,6 +176,24 @@ def test_without_onnx_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(notes) == 1
     assert "model.onnx was not written" in notes[0]
     assert "pip install 'lacal[onnx]'" in notes[0]
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_file_that_its_runtime_does_not_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: bool
+) -> None:
+    def refuses(path: Path, options: Any) -> Any:
+        if missing:
+            raise MissingExtra("onnxruntime", "onnx", "running an ONNX model")
+        raise DataError(f"{path}: is odd")
+
+    monkeypatch.setattr(module, "open_model", refuses)
+    of = network()
+    files, notes = deliver_models(of, tmp_path, told(of))
+    assert files == {}
+    said = "needs onnxruntime" if missing else "it does not run (model.onnx: is odd)"
+    assert said in notes[0]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_takes_no_files_is_the_runs_failure(tmp_path: Path) -> None:

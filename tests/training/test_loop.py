@@ -139,7 +139,7 @@ def test_the_training_loss_is_a_mean_over_rows(tmp_path: Path) -> None:
         assert one.train_loss == pytest.approx(np.average(losses, weights=[16, 16, 10]))
 
 
-@pytest.mark.parametrize(("batch_size", "steps"), [(41, 1), (42, 1), (20, 3), (100, 1)])
+@pytest.mark.parametrize(("batch_size", "steps"), [(41, 1), (42, 1), (20, 3), (10**20, 1)])
 def test_a_row_left_alone_is_no_step(tmp_path: Path, batch_size: int, steps: int) -> None:
     heard = Heard()
     trained(tmp_path / "run", DATA, heard, batch_size=batch_size, epochs=1)
@@ -234,6 +234,11 @@ def test_weights_that_break_in_the_last_step_are_found_by_validation(tmp_path: P
     assert list((tmp_path / "run/state").glob("epoch-*")) == []
 
 
+def test_pixels_are_never_the_cause(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"a learning rate of 1e\+30 that is too high"):
+        trained(tmp_path / "run", tiny_data(shape=(1, 4, 4)), lr=1e30)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_an_input_that_is_no_number_is_named_by_its_row(tmp_path: Path, value: float) -> None:
     inputs = DATA.train.inputs.copy()
@@ -260,6 +265,21 @@ def test_half_precision_learns_about_the_same(tmp_path: Path, precision: str) ->
     assert half.epochs[-1].train_loss == pytest.approx(whole.epochs[-1].train_loss, abs=0.05)
     assert half.network.head.weight.dtype == torch.float32
     assert not torch.equal(half.network.head.weight, whole.network.head.weight)
+
+
+def test_float16_clips_gradients_as_they_are_and_not_as_they_are_scaled(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"network": "mlp:6", "epochs": 2, "keep": "last"}
+    free = trained(tmp_path / "free", DATA, precision="float16", **given).network.head.weight
+    wide, tight = (
+        trained(tmp_path / f"{clip}", DATA, precision="float16", clip=clip, **given)
+        for clip in (100.0, 0.01)
+    )
+    whole = trained(tmp_path / "whole", DATA, clip=0.01, **given)
+    assert torch.equal(wide.network.head.weight, free)
+    torch.testing.assert_close(
+        tight.network.head.weight, whole.network.head.weight, rtol=0, atol=1e-3
+    )
+    assert not torch.allclose(tight.network.head.weight, free, rtol=0, atol=1e-2)
 
 
 def test_losses_that_are_looked_at_now_and_then_are_the_same(

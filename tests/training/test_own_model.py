@@ -11,11 +11,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from lacal.errors import Interruption, UsageError
+from lacal.errors import Interruption, RunError, UsageError
 from lacal.training.networks import make_network
 from lacal.training.normalisation import Normalisation
 from lacal.training.options import TrainOptions
 from lacal.training.own_model import check_repeatable, own_backbone
+from lacal.training.run_folder import run_folder
+from lacal.training.train import train
+from tests.training.training_world import Heard, StopsAt, tiny_data, tiny_options
 
 SHAPE = (3, 8, 8)
 NUMBERS = count()
@@ -227,3 +230,20 @@ def test_features_that_may_be_trained(features: Any, rows: int) -> None:
     before = ROWS.clone()
     check_repeatable(features, ROWS[:rows], "a.b:c")
     assert torch.equal(before, ROWS)
+
+
+def test_a_run_does_not_go_on_with_another_network(tmp_path: Path) -> None:
+    source = "from torch import nn\ndef build(shape): return nn.Sequential(nn.Linear(4, {}))\n"
+    name = module(source.format(5))
+    options = tiny_options(model=f"{name}:build")
+    with pytest.raises(RunError), run_folder(tmp_path / "run", resume=False, force=False) as folder:
+        train(tiny_data(), options, folder, StopsAt(at=8))
+    Path(f"{name}.py").write_text(source.format(6))
+    del sys.modules[name]
+    with (
+        pytest.raises(
+            UsageError, match=r"checkpoints are of another network .* bring --model back"
+        ),
+        run_folder(tmp_path / "run", resume=True, force=False) as folder,
+    ):
+        train(tiny_data(), options, folder, Heard())

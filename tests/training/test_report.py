@@ -15,9 +15,8 @@ torch = pytest.importorskip("torch")
 
 from lacal.report.training import next_commands, training_json, training_text
 from lacal.training.data import DataOptions
-from lacal.training.progress import Silence
-from lacal.training.run import TrainingReport, run_training
-from tests.training.training_world import examples, tiny_options
+from lacal.training.run import TrainingReport, carried, run_training
+from tests.training.training_world import Heard, examples, tiny_options
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> TrainingReport:
         resume=False,
         force=False,
         start=None,
-        progress=Silence(),
+        progress=Heard(),
         say=lambda line: None,
         summary=training_json,
     )
@@ -103,6 +102,25 @@ def test_what_the_logits_carry_decides_what_comes_next(
     assert both == (carries != "prior")  # an adjusted column would only mislead
     assert [line.split()[1] for line in next_commands(one)] == commands
     assert training_json(one)["carries"] == carries
+
+
+@pytest.mark.parametrize(
+    ("given", "stage", "carries"),
+    [
+        ({}, None, "nothing"),
+        ({"sampler": "square-root"}, None, "part"),
+        ({"sampler": "class-balanced"}, None, "prior"),
+        ({"sampler": "progressive"}, None, "prior"),
+        ({"head": "causal-norm"}, None, "part"),
+        ({"head": "causal-norm", "head_options": {"alpha": 0.0}}, None, "nothing"),
+        ({"head": "causal-norm", "loss": "logit-adjusted"}, None, "prior"),
+        ({"head": "causal-norm", "sampler": "square-root"}, "crt", "prior"),
+    ],
+)
+def test_logits_carry_the_most_that_loss_sampler_head_or_stage_do(
+    given: dict[str, Any], stage: str | None, carries: str
+) -> None:
+    assert carried(tiny_options(**given), stage) == carries
 
 
 def test_the_next_commands_name_what_is_there(report: TrainingReport) -> None:

@@ -1,10 +1,7 @@
 """A run that broke, in whatever way, goes on to the same weights, metrics and files as one that was left alone."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +25,6 @@ from lacal.training.run_folder import run_folder
 from lacal.training.train import Trained, train
 from tests.training.training_world import Heard, Stop, StopsAt, tiny_data, tiny_options
 
-KILLS = int(os.environ.get("LACAL_KILLS", "6"))
 FEATURES, IMAGES = tiny_data(), tiny_data(shape=(1, 8, 8))
 STEPS = 6  # of an epoch: 42 rows in 8, the last of 2
 
@@ -75,23 +71,6 @@ def content(path: Path) -> dict[str, Any]:
     lines = (path / "metrics.jsonl").read_text().splitlines()
     found["metrics"] = [{**json.loads(line), "seconds": None} for line in lines]
     return found
-
-
-def test_killed_runs_resume_to_the_same_bytes(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.training.killed_training", str(tmp_path), str(KILLS)],
-        cwd=Path(__file__).parent.parent.parent,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["equal"] == KILLS, found
-    assert found["inside"] >= 0.7 * found["kills"], found  # or the test tests nothing
-    assert found["kept"] >= 0.5 * found["kills"], found  # checkpoints were there to go on with
-    assert found["left"] == 0, found
 
 
 @pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)

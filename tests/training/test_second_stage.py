@@ -21,7 +21,7 @@ from lacal.training.frozen_features import feature_rows
 from lacal.training.head_table import HEADS
 from lacal.training.heads import make_head
 from lacal.training.networks import Network, make_network
-from lacal.training.progress import Progress, Silence
+from lacal.training.progress import Progress
 from lacal.training.sampling import epoch_rows
 from lacal.training.second_stage import second_stage
 from lacal.training.second_stage_table import SECOND_STAGES
@@ -73,7 +73,7 @@ def staged(
         data,
         seed=seed,
         device="cpu",
-        progress=progress or Silence(),
+        progress=progress or Heard(),
     )
 
 
@@ -358,6 +358,11 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_the_rate(name: str) ->
         staged(name, network_for(ARRAYS), ARRAYS, lr=1e37)
 
 
+def test_weights_that_break_in_the_last_step_are_found_by_validation() -> None:
+    with pytest.raises(RunError, match="crt, epoch 1: the validation loss is not finite"):
+        staged("crt", network_for(ARRAYS), ARRAYS, lr=1e38, epochs=1, batch_size=1e30)
+
+
 def test_an_alignment_that_died_is_not_passed_off() -> None:
     network = network_for(ARRAYS)
     with (
@@ -399,7 +404,7 @@ def test_wrong_options_are_refused_before_anything_moves(
     network = network_for(ARRAYS)
     before, mode = state(network), network.training
     with pytest.raises(UsageError, match=said):
-        second_stage(name, options, network, ARRAYS, seed=0, device="cpu", progress=Silence())
+        second_stage(name, options, network, ARRAYS, seed=0, device="cpu", progress=Heard())
     assert same(before, state(network))
     assert network.training == mode
 

@@ -17,7 +17,6 @@ from lacal.errors import DataError, LacalError, UsageError
 from lacal.training.data import TrainingData
 from lacal.training.finish import weights_sha256
 from lacal.training.options import TrainOptions
-from lacal.training.progress import Silence
 from lacal.training.run_folder import run_folder
 from lacal.training.second_stage import second_stage
 from lacal.training.start import network_of
@@ -87,7 +86,7 @@ def test_a_second_stage_starts_from_it(tmp_path: Path) -> None:
     done = run(tmp_path / "run", IMAGES, tiny_options(network="small-cnn:2"))
     _, network = network_of(tmp_path / "run")
     aligned = second_stage(
-        "lws", {"epochs": 2.0}, network, IMAGES, seed=0, device="cpu", progress=Silence()
+        "lws", {"epochs": 2.0}, network, IMAGES, seed=0, device="cpu", progress=Heard()
     )
     before, after = done.network.state_dict(), aligned.state_dict()
     assert before.keys() == after.keys()
@@ -253,6 +252,11 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], type[LacalError], str]] = {
         lambda run: (run / "summary.json").write_text('{"record": '),
         DataError,
         r"summary\.json: is not as lacal train wrote it",
+    ),
+    "a summary that is a list": (
+        lambda run: (run / "summary.json").write_text("[]"),
+        DataError,
+        r"summary\.json: is not as lacal train wrote it \(it is no object\)",
     ),
     "a summary of nothing": (
         lambda run: (run / "summary.json").write_text("{}"),

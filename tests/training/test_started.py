@@ -12,6 +12,8 @@ pytest.importorskip("safetensors")
 
 from tests.small_world import lacal, refusal
 
+NAMES = ("cat", "dog", "\x1b[31mgnu")
+
 
 @pytest.fixture
 def begun(
@@ -23,7 +25,7 @@ def begun(
     chance = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], [60, 30, 12])
     inputs = chance.normal(size=(labels.size, 4)) + labels[:, None]
-    np.savez("data.npz", inputs=inputs.astype(np.float32), labels=labels)
+    np.savez("data.npz", inputs=inputs.astype(np.float32), labels=labels, class_names=NAMES)
     words = ("train", "data.npz", "--val-fraction", "0.3")
     line = (*words, "--seed", "5", "--network", "linear", "--epochs", "2", "-o", "run")
     assert lacal(*line) == 0
@@ -43,3 +45,16 @@ def test_another_seed_would_mix_the_rows(begun: Any, capfd: pytest.CaptureFixtur
         json.loads(Path(run, "config.json").read_text())["data_sha256"] for run in ("run", "crt")
     ]
     assert sums[0] == sums[1]
+
+
+def test_other_data_are_refused(begun: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    stage = ("--start", "run", "--second-stage", "crt", "-o", "crt", "--seed", "5")
+    with np.load("data.npz") as whole:
+        inputs, labels = whole["inputs"], whole["labels"]
+    np.savez("data.npz", inputs=inputs[:, :3], labels=labels, class_names=NAMES)
+    assert "data.npz: examples are (3,), run was trained on (4,)" in refusal(capfd, *begun, *stage)
+    np.savez("data.npz", inputs=inputs[:-4], labels=labels[:-4], class_names=NAMES)
+    said = refusal(capfd, *begun, *stage)
+    assert r"class \x1b[31mgnu has 6 training examples, 8 in run; give the data it was" in said
+    assert "\x1b" not in said
+    assert not Path("crt").exists()

@@ -1,0 +1,1 @@
+"""Long runs that look for faults: few rounds in the tests, many by `make soak`."""
