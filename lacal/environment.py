@@ -56,7 +56,9 @@ print(json.dumps({
 }))
 """,
     "onnxruntime": """
-import json, onnxruntime
+import json, os
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
 print(json.dumps({
     "version": str(onnxruntime.__version__),
     "providers": list(onnxruntime.get_available_providers()),

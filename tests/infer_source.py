@@ -1,16 +1,5 @@
-"""A source that can start anywhere, made of arrays; and, run as a module, kills of `infer` on a slow one.
+"""A source that can start anywhere, made of arrays."""
 
-Each trial is a forked child, so that many of them cost no imports. The window of a run goes from its first part
-to its end; it is measured first.
-"""
-
-import json
-import os
-import random
-import signal
-import sys
-import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import Batch
-from lacal.errors import UsageError
 from lacal.pipeline import collect, logits_file
-from lacal.pipeline.infer import check_output, infer
 
 
 def nothing(row: int) -> None:
@@ -114,84 +101,3 @@ def small_limits(patch: Callable[[object, str, int], None], rows: int) -> None:
     patch(collect, "PART_ROWS", rows)
     patch(logits_file, "GROUP_ROWS", 16)
     patch(logits_file, "FOLDER_PART_BYTES", 32 * 5 * 4)
-
-
-ROWS, BATCH, PART = 400, 10, 50
-PAUSE = 0.003  # seconds of a batch
-
-
-def slow_run(target: Path, ready: int) -> None:
-    """Run `infer` as the command line does, and tell when the first batch is asked for."""
-
-    def before(row: int) -> None:
-        os.write(ready, b"READY\n")
-        time.sleep(PAUSE)
-
-    try:
-        check_output(target, resume=True, force=False)
-    except UsageError:  # killed when there was nothing left to do but remove an empty folder
-        assert target.exists()
-        return
-    infer(sample(ROWS, batch_size=BATCH, before=before), target, resume=True)
-
-
-def child_of(target: Path) -> int:
-    """Process id of a child that runs `infer`, once it is ready or has ended."""
-    readable, ready = os.pipe()
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            slow_run(target, ready)
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        os._exit(code)
-    os.close(ready)
-    os.read(readable, 6)
-    return child
-
-
-def whole_run(target: Path) -> float:
-    """Seconds of a run that is left alone, from when it is ready."""
-    child = child_of(target)
-    began = time.perf_counter()
-    assert os.waitpid(child, 0)[1] == 0
-    return time.perf_counter() - began
-
-
-def main(folder: Path, kills: int) -> None:
-    """Print what the kills met, and what the resumed runs left."""
-    import pyarrow as pa
-
-    pa.array(["once, not in every child"])
-
-    small_limits(setattr, PART)
-    kinds = ("out.npz", "out.parquet", "out", "out.npy")
-    whole, windows = {}, []
-    for name in kinds:
-        target = folder / "alone" / name
-        target.parent.mkdir(exist_ok=True)
-        windows.append(whole_run(target))
-        whole[name] = content(target)
-    found = {"kills": 0, "inside": 0, "kept": 0, "equal": 0, "left": 0, "window": min(windows)}
-    chance = random.Random(0)
-    for trial in range(kills):
-        target = folder / str(trial) / kinds[trial % len(kinds)]
-        target.parent.mkdir()
-        for _ in range(1 + (trial % 4 == 3)):  # a quarter is killed again as it goes on
-            child = child_of(target)
-            time.sleep(chance.random() * 0.9 * min(windows))
-            os.kill(child, signal.SIGKILL)
-            found["inside"] += os.WIFSIGNALED(os.waitpid(child, 0)[1])
-            found["kills"] += 1
-            found["kept"] += any(target.parent.glob(".*.parts/part-*.arrow"))
-            assert not target.exists() or content(target) == whole[target.name]
-        whole_run(target)
-        found["equal"] += content(target) == whole[target.name]
-        found["left"] += len(list(target.parent.glob(".*.parts/part-*")))
-    print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -43,7 +43,10 @@ def test_the_libraries_are_those_of_the_project() -> None:
 
     assert LIBRARIES[None] == names(project["dependencies"])
     extras = project["optional-dependencies"]
-    listed = {name: names(extras[name]) for name in extras if name not in ("all", "dev")}
+    every = {name: names(extras[name]) for name in extras}
+    listed = {
+        name: found for name, found in every.items() if "lacal" not in found
+    }  # not sums of others
     assert {name: LIBRARIES[name] for name in LIBRARIES if name is not None} == listed
 
 
@@ -193,3 +196,91 @@ def test_settings_are_told_of_also_where_they_are_broken(
     assert lacal("--config", "own.toml", "env") == 0
     found = json.loads(capfd.readouterr().out)
     assert found["settings"] == [{"place": str(tmp_path / "own.toml"), "fault": None}]
+
+
+# Machines that are not this one
+
+
+def test_what_is_not_installed_says_what_brings_it(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = {None: ("no-such-library",), "torch": ("no-torch",), "onnx": ("onnxruntime",)}
+    monkeypatch.setattr(environment, "LIBRARIES", absent)
+    monkeypatch.setattr(environment, "OTHER_NAMES", {"no-torch": ("numpy",)})
+    assert lacal("env") == 0
+    lines = dict(re.split(r" {2,}", line, maxsplit=1) for line in capfd.readouterr().out.splitlines())  # fmt: skip
+    assert lines["no-such-library"] == "not installed; pip install lacal brings it"
+    assert lines["no-torch"] == f"{np.__version__} (numpy)"  # under another name
+    monkeypatch.setattr(environment, "OTHER_NAMES", {})
+    assert lacal("env") == 0
+    assert "not installed; pip install 'lacal[torch]' brings it" in capfd.readouterr().out
+
+
+def test_a_runtime_that_fails_is_told_in_text(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "_ASKED", {"numpy": "raise ImportError('broken')"})
+    assert lacal("env") == 0
+    assert "nothing: it cannot be imported: ImportError: broken" in capfd.readouterr().out
+
+
+def test_what_the_runtimes_run_on(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {
+        "onnxruntime": {
+            "version": "1",
+            "providers": ["CUDAExecutionProvider", "CPUExecutionProvider"],
+        },
+        "torch": {
+            "version": "2",
+            "cuda": "12.8",
+            "devices": ["NVIDIA H200, 139 GiB"],
+            "threads": 4,
+        },
+        "numpy": {"version": "2", "cuda": None, "devices": [], "threads": 4},
+    }
+    asked = {name: f"print({json.dumps(json.dumps(one))})" for name, one in answers.items()}
+    monkeypatch.setattr(environment, "_ASKED", asked)
+    monkeypatch.setattr(environment, "_version", lambda name: "1")
+    monkeypatch.setattr(environment, "LIBRARIES", {None: tuple(answers)})
+    assert lacal("env") == 0
+    out = capfd.readouterr().out
+    for told in (
+        "CUDAExecutionProvider, CPUExecutionProvider",
+        "NVIDIA H200, 139 GiB (built for CUDA 12.8)",
+        "CPU, 4 threads (built without CUDA)",
+    ):
+        assert told in out
+
+
+def test_no_process_to_ask_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_ASKED", {"torch": ""})
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    fault = "no process could be started to ask it (No such file or directory)"
+    assert ask("torch").fault == fault
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus", "memory"),
+    [
+        ({"/sys/fs/cgroup/cpu.max": "150000 100000"}, 2, None),
+        ({"/sys/fs/cgroup/cpu.max": "1000 100000"}, 1, None),
+        ({"/sys/fs/cgroup/cpu.max": "max 100000"}, 4, None),
+        ({"/proc/meminfo": "MemTotal:  1000 kB"}, 4, 1_024_000),
+        ({"/proc/meminfo": "MemTotal:  1000 kB", "/sys/fs/cgroup/memory.max": "1000\n"}, 4, 1_000),
+        ({"/proc/meminfo": "MemTotal:  1000 kB", "/sys/fs/cgroup/memory.max": "max"}, 4, 1_024_000),
+        ({"/sys/fs/cgroup/memory.max": "1000"}, 4, 1_000),
+    ],
+)
+def test_the_share_of_a_container(
+    monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cpus: int, memory: int | None
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    monkeypatch.setattr(environment, "_text", lambda path: files.get(path, ""))
+    found = environment.environment(())
+    assert (found.cpus[0], found.memory) == (cpus, memory)
+
+
+def test_a_machine_that_says_nothing() -> None:
+    assert environment._text("/nonexistent") == ""

@@ -16,9 +16,13 @@ from tests.small_world import COUNTS
 LACAL = [sys.executable, "-m", "lacal"]
 WITH_LIMIT = """
 import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+unlimited = resource.RLIM_INFINITY
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), unlimited))
 from lacal.cli.main import main
-main(sys.argv[2:])
+try:
+    main(sys.argv[2:])
+finally:  # what looks on may have to write, as the measure of coverage does
+    resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
 """
 RECIPE = ["--counts", "counts.csv", "--tau", "1"]
 

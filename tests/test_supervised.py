@@ -31,6 +31,12 @@ def command(what, out):
             time.sleep(60)
         finally:
             print("cleaned", flush=True)
+    if what == "import":
+        try:
+            print(os.getpid(), flush=True)
+            time.sleep(60)
+        except BaseException:
+            raise ImportError("initialization failed")
     print(os.getpid(), flush=True)
     if what == "fail":
         raise DataError("x.onnx: is bad; mend it")
@@ -98,6 +104,17 @@ def test_a_command_that_runs_no_model_stays_in_its_process(script: Path) -> None
     running = start(script, "alone")
     out, _ = running.communicate()
     assert (int(out), running.returncode) == (running.pid, 0)
+
+
+def test_a_stop_that_a_library_takes_for_its_own_error(
+    script: Path, started: list[Running]
+) -> None:
+    running = start(script, "import")
+    started.append(running)
+    child_of(running)
+    running.send_signal(signal.SIGTERM)
+    _, err = running.communicate()
+    assert (running.returncode, err) == (143, "Stopped by SIGTERM; outputs are whole or absent.\n")
 
 
 def test_success_and_errors_pass_through(script: Path) -> None:

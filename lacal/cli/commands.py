@@ -29,10 +29,6 @@ WITHOUT_SETTINGS = ("env", "completion")
 class Commands(click.Group):
     """Commands by name, imported when they are needed."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Their names, in the order of use."""
-        return list(COMMANDS)
-
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, or None where there is none of that name."""
         return command_named(cmd_name) if cmd_name in COMMANDS else None

@@ -31,6 +31,7 @@ from lacal.cli.sections import Sectioned
 from lacal.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from lacal.calibration import Calibration
     from lacal.classes.class_counts import Counts
     from lacal.classes.prior import LabelPrior
     from lacal.pipeline.candidates import Head
@@ -101,7 +102,8 @@ def command(first: Path, second: Path, **given: Any) -> None:
     group_rule_of(given)
     if _asks_for_methods(first, second, given):
         refuse_typed("fail_if", "exit_zero", because="gates judge runs, not methods")
-        deliver(_methods(first, second, inputs, given), given)
+        result, calibration = _methods(first, second, inputs, given)
+        deliver(result, given, calibration)
     else:
         refuse_typed(*METHODS_ALONE, because="two runs are compared as they are")
         refuse_typed(*DRAWN, because="two runs need no draws, their intervals are computed")
@@ -149,7 +151,8 @@ def _not_a_model(path: Path) -> UsageError | None:
 
 def _methods(
     first: Path, second: Path, inputs: tuple[Path, ...], given: dict[str, Any]
-) -> "Result":
+) -> "tuple[Result, Calibration | None]":
+    """The result, and the calibration of the method that is to be kept."""
     from lacal import pipeline
     from lacal.atomic import check_target
     from lacal.classes.names import agree
@@ -182,8 +185,9 @@ def _methods(
         Settings(given["draws"], given["seed"], given["scores"], reference),
         allow_tuned_rows=given["allow_tuned_rows"],
     )
-    kept = _kept(found, given)
-    return _methods_result(found, kept)
+    calibration = _kept(found, keep)
+    kept = None if calibration is None else (keep, output)
+    return _methods_result(found, kept), calibration
 
 
 def _split(path: Path, counts: "Counts | None", given: dict[str, Any]) -> "LogitsSource":
@@ -215,12 +219,8 @@ def _head(given: dict[str, Any], prior: "LabelPrior", val: "LogitsSource") -> "H
     return head.weight_norms, head.bias
 
 
-def _kept(found: "MethodComparison", given: dict[str, Any]) -> tuple[str, Path] | None:
-    """Write the calibration of the method that was asked for."""
-    from lacal import calibration_file
-    from lacal.cli.show import say
-
-    name, output = given["keep"], given["out"]
+def _kept(found: "MethodComparison", name: str | None) -> "Calibration | None":
+    """The calibration of the method that was asked for."""
     if name is None:
         return None
     calibrations = {row.name: row.calibration for row in found.rows}
@@ -230,9 +230,7 @@ def _kept(found: "MethodComparison", given: dict[str, Any]) -> tuple[str, Path] 
         there = ", ".join(one for one, file in calibrations.items() if file is not None)
         why = f"it {reasons[name]}" if name in reasons else f"this table has {there}"
         raise UsageError(f"--keep {name}: is not in the table; {why}")
-    calibration_file.write(calibration, output, force=given["force"])
-    say(f"wrote {output}")
-    return name, output
+    return calibration
 
 
 def _methods_result(found: "MethodComparison", kept: tuple[str, Path] | None) -> "Result":

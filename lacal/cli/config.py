@@ -14,7 +14,16 @@ from lacal.cli.commands import COMMANDS, command_named
 from lacal.errors import UsageError
 
 PROJECT = Path("pyproject.toml")
+FOUND = f"{PROJECT} [tool.lacal]"  # how messages name it
 SHARED = "preprocessing"
+
+# What lets a model run code or replaces files may stand in a file that the user names with --config, not in one that
+# merely lies in the folder: it may have come with the data or the model that it is about.
+FOR_A_NAMED_FILE = {
+    ("train", "model"): "runs code",
+    **{(name, "trust_model"): "lets a model run code of its own" for name in COMMANDS},
+    **{(name, "force"): "replaces files" for name in COMMANDS},
+}
 
 
 def defaults(config: str | None) -> dict[str, Any]:
@@ -25,7 +34,7 @@ def defaults(config: str | None) -> dict[str, Any]:
         return {}
     tool = _parsed(PROJECT).get("tool", {})
     own = tool.get("lacal", {}) if isinstance(tool, dict) else {}
-    return _tables(own, f"{PROJECT} [tool.lacal]")
+    return _tables(own, FOUND)
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -82,6 +91,7 @@ def _options(
     values: dict[str, Any] = {}
     for key, value in options.items():
         name = key.replace("-", "_")
+        _refuse_harm(command, name, place)
         if name not in known:
             kind = f"option of {command}" if only is None else "preprocessing option"
             raise UsageError(f"{place}: {shown(name)} is no {kind}.{near_miss(name, known)}")
@@ -91,6 +101,18 @@ def _options(
             )
         values[name] = _value(value, params[name], f"{place}: option {shown(key)} of {command}")
     return values
+
+
+def _refuse_harm(command: str, name: str, place: str) -> None:
+    """Refuse an option that a file which merely lies there must not decide on."""
+    does = FOR_A_NAMED_FILE.get((command, name))
+    if does is None or place != FOUND:
+        return
+    option = name.replace("_", "-")
+    raise UsageError(
+        f"{place}: {option} of {command} {does}; say --{option} on the command line, or name a file of options with "
+        "--config"
+    )
 
 
 def _value(value: Any, param: Any, where: str) -> Any:

@@ -37,9 +37,8 @@ def command(**given: Any) -> None:
 
 
 # Settings may be what is broken: no variable of the environment stands in the way of their being shown.
-for _param in command.params:
-    if isinstance(_param, click.Option):
-        _param.allow_from_autoenv = False
+for _option in (one for one in command.params if isinstance(one, click.Option)):
+    _option.allow_from_autoenv = False
 
 
 def variables() -> list[str]:

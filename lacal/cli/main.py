@@ -22,15 +22,17 @@ import click
 from lacal import __version__
 from lacal.cli.commands import WITHOUT_SETTINGS, Commands
 from lacal.cli.config import defaults
-from lacal.cli.show import remark, say
-from lacal.cli.supervised import ChildStopped, in_child, say_ended
+from lacal.cli.show import harmless, remark, say
+from lacal.cli.supervised import PASSED_ON, ChildStopped, in_child, say_ended
 from lacal.errors import Interruption, LacalError
 
 BAD_INPUT = 2
 RUN_FAILED = 3
 
+NO_THREAD = "can't start new thread"  # what Python says of it, as a RuntimeError
+
 # What the system says of a path that cannot be one; the path is the user's to mend.
-BAD_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR)
+BAD_PATH = (errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR)
 
 
 class Stopped(Interruption):
@@ -79,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     _prepare_streams()
     # The only matrices are small: BLAS threads would spin against the threads that read the logits.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Arrow's own allocator takes a gigabyte of addresses, and crashes where it cannot have them; it is no quicker here.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     given = list(sys.argv[1:] if arguments is None else arguments)
     asked = os.environ.get("LACAL_DEBUG", "").strip().lower()
     debug = "--debug" in given or asked not in ("", "0", "false", "f", "no", "n", "off")
@@ -88,6 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             sys.stdout.flush()
     finally:
         say_ended()
+    _exit(code)
+
+
+def _exit(code: int) -> NoReturn:
     if in_child():
         os._exit(code)  # a native runtime that was stopped midway may abort in its own clean-up
     raise SystemExit(code)
@@ -122,60 +130,67 @@ def run(arguments: list[str], debug: bool = False, *, supervise: bool = False) -
             settings = {"supervise": supervise, "arguments": tuple(arguments)}
             code = lacal.main(arguments, prog_name="lacal", standalone_mode=False, obj=settings)
             sys.stdout.flush()
-    except click.ClickException as error:
-        with remark():
-            error.show()
-        return error.exit_code
-    except LacalError as error:
-        if debug:
-            raise
-        say(f"Error: {error}")
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        say("Interrupted; outputs are whole or absent.")
-        return 128 + signal.SIGINT
-    except ChildStopped:
-        return 128 + signal.SIGINT  # whatever the signal was, the parent ends with its number
-    except Stopped as stop:
-        say(f"Stopped by {signal.Signals(stop.number).name}; outputs are whole or absent.")
-        return 128 + stop.number
-    except (BrokenPipeError, SystemExit) as error:
-        # The reader of our output has seen enough, which click and rich turn into SystemExit; point
-        # stdout away so that exit does not trip over it.
-        if isinstance(error, SystemExit) and _raised_in(error) not in ("click", "rich"):
+    except BaseException as error:
+        return _ended_by(error, debug)
+    return code or 0  # a command's own, from `ctx.exit`
+
+
+def _ended_by(error: BaseException, debug: bool) -> int:
+    """The exit code of what ended a run, after a word on it; where traces are wanted, errors go on."""
+    match error:
+        case click.ClickException():
+            setattr(error, "message", harmless(error.message))  # noqa: B010 - click calls it final
+            with remark():
+                error.show()
+            return error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            say("Interrupted; outputs are whole or absent.")
+            return 128 + signal.SIGINT
+        case ChildStopped():
+            return 128 + signal.SIGINT  # whatever the signal was, the parent ends with its number
+        case Stopped():
+            say(f"Stopped by {signal.Signals(error.number).name}; outputs are whole or absent.")
+            return 128 + error.number
+        case SystemExit() if _raised_in(error) not in ("click", "rich"):
             say(
                 f"Error: the run ended before it was done; code that it ran called exit ({error.code})."
             )
             return RUN_FAILED
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except MemoryError:
-        say("Error: out of memory; close other programs or use a machine with more.")
-        return RUN_FAILED
-    except ImportError as error:
-        if debug:
-            raise
-        say(
-            f"Error: a library could not be loaded ({str(error)[:120]}); memory may be short, or the "
-            "installation broken."
-        )
-        return RUN_FAILED
-    except OSError as error:
-        if debug:
-            raise
-        place = f"{error.filename}: " if error.filename else ""
-        if place and error.errno in BAD_PATH:
-            say(f"Error: {place}{error.strerror or error}; name another path.")
-            return BAD_INPUT
-        say(f"Error: {place}{error.strerror or error}; the run could not go on.")
-        return RUN_FAILED
-    except Exception as error:
-        if debug:
-            raise
-        # Python would end with 1, which says that a gate failed.
-        say(f"Error: {_own_fault(error)}")
-        return RUN_FAILED
-    return code or 0  # a command's own, from `ctx.exit`
+        case SystemExit() | BrokenPipeError():
+            # The reader of our output has seen enough, which click and rich turn into SystemExit; point
+            # stdout away so that exit does not trip over it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        case Exception() if not debug:
+            code, told = _sentence(error)
+            say(f"Error: {told}")
+            return code
+    raise error
+
+
+def _sentence(error: Exception) -> tuple[int, str]:
+    """Exit code and words of an error."""
+    match error:
+        case LacalError():
+            return error.exit_code, str(error)
+        case MemoryError():
+            return RUN_FAILED, "out of memory; close other programs or use a machine with more."
+        case ImportError():
+            return RUN_FAILED, (
+                f"a library could not be loaded ({str(error)[:120]}); memory may be short, or the installation broken."
+            )
+        case OSError():
+            place = f"{error.filename}: " if error.filename else ""
+            told = f"{place}{error.strerror or error}; "
+            if place and error.errno in BAD_PATH:
+                return BAD_INPUT, f"{told}name another path."
+            return RUN_FAILED, f"{told}the run could not go on."
+        case RuntimeError() if str(error) == NO_THREAD:
+            return RUN_FAILED, (
+                "no thread could be started; memory, or the number of processes, is limited too tightly."
+            )
+    # Python would end with 1, which says that a gate failed.
+    return RUN_FAILED, _own_fault(error)
 
 
 def _own_fault(error: Exception) -> str:
@@ -209,19 +224,33 @@ def _prepare_streams() -> None:
 
 @contextlib.contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind like Ctrl-C does, so that temporaries are removed."""
+    """SIGTERM and SIGHUP unwind like Ctrl-C does, so that temporaries are removed.
+
+    The first one counts: who asks twice must not break the unwinding. What the caller has us ignore, as nohup
+    does, stays ignored.
+    """
+    heard: list[BaseException] = []
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise Stopped(number)
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
+        heard.append(KeyboardInterrupt() if number == signal.SIGINT else Stopped(number))
+        raise heard[0]
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    found = ((number, signal.getsignal(number)) for number in PASSED_ON)
+    before = {number: to for number, to in found if to not in (signal.SIG_IGN, None)}
     try:
-        before = {number: signal.signal(number, stop) for number in numbers}
+        for number in before:
+            signal.signal(number, stop)
     except ValueError:  # not the main thread: the embedding program keeps its handlers
         yield
         return
     try:
         yield
+    except Exception as error:
+        if heard:  # a library made an error of its own of it, as it was imported
+            raise heard[0] from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

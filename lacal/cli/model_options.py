@@ -190,6 +190,7 @@ def source_of(
             shift_blind=shift_blind,
             allow_adjusted=allow_adjusted,
         )
+    from lacal.cli.show import warn
     from lacal.rows.logits_source import open_source
 
     refuse_typed(
@@ -198,7 +199,7 @@ def source_of(
         because="without --inputs there is no model to run (a file to write is -o FILE)",
     )
     try:
-        return open_source(
+        source = open_source(
             path,
             source_options_of(given),
             class_names=class_names,
@@ -207,6 +208,8 @@ def source_of(
         )
     except DataError as error:
         raise model_without_inputs(path) or error from error
+    warn([] if source.label_reader is None else source.label_reader.remarks())
+    return source
 
 
 def model_source_of(
@@ -247,6 +250,7 @@ def model_source_of(
     for line in source.described():
         say(line)
     warn(_twice_normalised(model, options))
+    warn([] if source.label_reader is None else source.label_reader.remarks())
     return source
 
 

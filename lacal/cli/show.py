@@ -40,7 +40,7 @@ def show_text(blocks: "Iterable[Block]", stream: TextIO | None = None) -> None:
             style = "green" if block.startswith(PASSED) else None
             if isinstance(block, Strong):
                 style = "bold red"
-            console.print(block, style=style, markup=False, soft_wrap=width is not None)
+            console.print(harmless(block), style=style, markup=False, soft_wrap=width is not None)
         else:
             console.print(_drawn(block))
 
@@ -51,9 +51,8 @@ def _drawn(table: "Table") -> Any:
     from rich.table import Table as Drawn
     from rich.text import Text
 
-    heading = (
-        None if table.title is None else Text(table.title)
-    )  # a path may hold what reads as markup
+    # A path may hold what reads as markup.
+    heading = None if table.title is None else Text(harmless(table.title))
     drawn = Drawn(title=heading, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for at, name in enumerate(table.columns):
         drawn.add_column(name, justify="left" if at == 0 else "right", no_wrap=at > 0)
@@ -76,7 +75,16 @@ def warn(warnings: Iterable[str]) -> None:
 def say(text: str) -> None:
     """A remark on stderr."""
     with remark():
-        click.echo(text, err=True)
+        click.echo(harmless(text), err=True)
+
+
+def harmless(text: str) -> str:
+    """Text for a terminal: whatever is invisible in it, as a path may hold, is escaped; lines stay lines."""
+    if text.isprintable():
+        return text
+    from lacal.formats.shown import printable
+
+    return "\n".join(printable(line, len(line)) for line in text.split("\n"))
 
 
 @contextlib.contextmanager

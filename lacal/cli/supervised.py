@@ -89,12 +89,11 @@ def supervised(
             if not (when(given) and (ctx.find_root().obj or {}).get("supervise")):
                 callback(**given)
                 return
-            forked = _fork()
-            if forked is None:
-                callback(**given)
-            else:
-                said = words(given, _first_argument(given, ctx))
-                ctx.exit(_watched(*forked, said, functools.partial(_tidy, given, broken)))
+            go_on = functools.partial(_run_in_child, callback, given)
+            tidy = functools.partial(_tidy, given, broken)
+            said = functools.partial(words, given, _first_argument(given, ctx))
+            wait = functools.partial(_watched, said, tidy)
+            ctx.exit(_forked(go_on, wait))
 
         return cast(F, run)
 
@@ -107,31 +106,51 @@ def _first_argument(given: dict[str, Any], ctx: click.Context) -> str:
     return str(given[next(arguments) or ""])
 
 
-def _fork() -> tuple[int, int] | None:
-    """The child's process id and where it says that it ended, or None in the child."""
-    global _is_child, _end
+def _forked(go_on: Callable[[], int], wait: Callable[[int, int], int]) -> int:
+    """What either side comes to: the child goes on, the parent waits for it, given its id and where it says that it ended."""
     sys.stdout.flush()
     sys.stderr.flush()
-    alive, parents_end = os.pipe()
-    ended, end = os.pipe()
+    alive, ended = os.pipe(), os.pipe()
+    # Signals wait until either side knows what to do with them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     child = os.fork()
-    if child:
-        os.close(alive)  # the other end stays open for as long as this process lives
-        os.close(end)
-        return child, ended
-    _is_child, _end = True, end
-    os.close(parents_end)
-    os.close(ended)
+    return _in_parent(wait, child, alive, ended) if child else _in_child(go_on, alive, ended)
+
+
+def _in_parent(
+    wait: Callable[[int, int], int], child: int, alive: tuple[int, int], ended: tuple[int, int]
+) -> int:
+    os.close(alive[0])  # the other end stays open for as long as this process lives
+    os.close(ended[1])
+    return wait(child, ended[0])
+
+
+def _in_child(go_on: Callable[[], int], alive: tuple[int, int], ended: tuple[int, int]) -> int:
+    global _is_child, _end
+    _is_child, _end = True, ended[1]
+    os.close(alive[1])
+    os.close(ended[0])
     # Ctrl-C reaches the whole process group: the child hears of it from its parent alone, and once.
     for number in PASSED_ON:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
     signal.signal(ASKED_TO_STOP, _stop)
-    threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
-    return None
+    threading.Thread(target=_end_with_parent, args=(alive[0],), daemon=True).start()
+    return go_on()
+
+
+def _run_in_child(callback: Callable[..., Any], given: dict[str, Any]) -> int:
+    try:
+        callback(**given)
+        return 0
+    except Exception as error:
+        if signal.getsignal(ASKED_TO_STOP) is signal.SIG_IGN:
+            raise ChildStopped from error  # a library made an error of its own of it, as it was imported
+        raise
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(ASKED_TO_STOP, signal.SIG_IGN)
+    signal.signal(ASKED_TO_STOP, signal.SIG_IGN)  # once
     raise ChildStopped
 
 
@@ -140,9 +159,10 @@ def _end_with_parent(alive: int) -> None:
     os._exit(RunError.exit_code)
 
 
-def _watched(child: int, ended: int, words: Words, tidy: Callable[[], None]) -> int:
+def _watched(words: Callable[[], Words], tidy: Callable[[], None], child: int, ended: int) -> int:
     """Wait for the child; its exit code."""
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
         status = os.waitpid(child, 0)[1]
     except BaseException:  # what a signal raised in this process
         with contextlib.suppress(ProcessLookupError):
@@ -154,7 +174,7 @@ def _watched(child: int, ended: int, words: Words, tidy: Callable[[], None]) -> 
         raise
     if os.WIFSIGNALED(status):
         tidy()
-        raise RunError(_crash(signal.Signals(os.WTERMSIG(status)), words))
+        raise RunError(_crash(signal.Signals(os.WTERMSIG(status)), words()))
     code = os.WEXITSTATUS(status)
     os.set_blocking(ended, False)  # a process that the child left behind may hold the other end
     with contextlib.suppress(BlockingIOError):
@@ -162,7 +182,7 @@ def _watched(child: int, ended: int, words: Words, tidy: Callable[[], None]) -> 
             return code
     tidy()
     raise RunError(
-        f"{words.process} ended before it was done (exit code {code}); code that it runs ended it, such as by os._exit"
+        f"{words().process} ended before it was done (exit code {code}); code that it runs ended it, such as by os._exit"
     )
 
 

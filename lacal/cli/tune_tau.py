@@ -77,9 +77,9 @@ def command(val: Path, **given: Any) -> None:
     Example:
       lacal tune-tau val.npz --counts counts.csv -o calibration.json --report report.html
     """
-    from lacal import calibration_file, pipeline
+    from lacal import pipeline
     from lacal.atomic import check_target
-    from lacal.cli.show import WithProgress, say
+    from lacal.cli.show import WithProgress
     from lacal.methods import METHODS
     from lacal.pipeline.tune_tau import Search
     from lacal.rows.source import refuse_corrected, training_of
@@ -119,10 +119,7 @@ def command(val: Path, **given: Any) -> None:
         search,
         scores=given["scores"] or "logits",
     )
-    if output is not None:
-        calibration_file.write(found.calibration, output, force=given["force"])
-        say(f"wrote {output}")
-    deliver(_result(found, source, groups), given)
+    deliver(_result(found, source, groups), given, found.calibration)
 
 
 def _result(found: "Tuning", source: "Source", groups: "Groups") -> "Result":
