@@ -192,7 +192,7 @@ class ModelSource:
             rows = block.arrays[0].shape[0]
             labels = None
             if self.label_reader is not None:
-                labels = self.label_reader.labels(block.raw_labels, block.start, rows)
+                labels = self.label_reader.labels(block.raw_labels, block.start, rows, block.ids)
             yield block, labels
             seen = block.start + rows
         if self.label_reader is not None and not self.inputs.limited:
@@ -255,6 +255,7 @@ def open_model_source(
             class_names=names or class_names,
             ignore=ignore_label,
             apart=labels is not None,
+            by_id=inputs.id_field is not None,
         )
     row_bytes = max(1, sum(array.nbytes // array.shape[0] for array in trial.arrays))
     return ModelSource(

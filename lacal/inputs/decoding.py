@@ -107,5 +107,5 @@ def _sides(image: NDArray[Any]) -> str:
 def _cores() -> int:
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not every system tells
+    except AttributeError:  # pragma: no cover - another system
         return os.cpu_count() or 1

@@ -8,7 +8,6 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -201,12 +200,10 @@ def _split(line: str) -> tuple[str, str | None]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str, str | None]]:
-    blank = 0
+    number = blank = 0
     with path.open("rb") as file:
-        for number in count(1):
-            line = file.readline(LINE_LIMIT + 1)
-            if not line:
-                return
+        while line := file.readline(LINE_LIMIT + 1):
+            number += 1
             where = f"{place(path)}: line {number:,}"
             if len(line) > LINE_LIMIT:
                 raise DataError(

@@ -81,16 +81,6 @@ class Settled:
         )
         return height, width
 
-    @property
-    def needs_nothing(self) -> bool:
-        """Whether blocks of the data are what the model takes already, to the last bit."""
-        if self.images or self._computes or self.stored is None or self.data_sides is None:
-            return False
-        if None in self.data_sides:
-            return False
-        same = self.stored == self.target(self.stored)
-        return same and self.turn(self.data_sides) == "as it is"
-
     def tensor(self, block: NDArray[Any], start: int = 0) -> NDArray[Any]:
         """One block of arrays as the model takes it.
 

@@ -26,7 +26,7 @@ from lacal.inputs.image_tables import open_images
 from lacal.inputs.inputs import InputBlock, InputOptions, Inputs
 from lacal.inputs.ports import chosen_fields
 from lacal.models.model import Port
-from lacal.rows.fields import ID_NAMES, LABEL_NAMES, check_id_field, field_named
+from lacal.rows.fields import LABEL_NAMES, field_named, id_column
 from lacal.rows.labels import where_empty
 
 PIECE_BYTES = 1 << 20
@@ -207,9 +207,7 @@ def open_inputs(path: Path, ports: tuple[Port, ...], options: InputOptions) -> I
     label_field = field_named(table, options.label_key, LABEL_NAMES, "--label-key")
     if label_field is not None:
         table = where_empty(table, label_field)  # who reads the labels judges empty ones
-    id_field = field_named(table, options.id_key, ID_NAMES, "--id-key")
-    if id_field is not None:
-        check_id_field(table, id_field)
+    table, id_field = id_column(table, options.id_key)
     taken = {name for name in (label_field, id_field) if name is not None}
     chosen = chosen_fields(table, ports, options.fields, taken)
     every = [one for fields in chosen for one in fields]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.errors import DataError, RunError
-from lacal.models.model import Model, OutOfMemory
+from lacal.models.model import Model, OutOfMemory, no_room_for
 
 Run = Callable[[Sequence[NDArray[Any]]], Any]
 
@@ -64,8 +64,8 @@ class Batching:
         if not self.shrinks or rows == 1:
             hint = ", or --batch-size auto" if rows > 1 else ""
             raise RunError(
-                f"{self.model.path}: {self.model.runs_on.device} has no memory for a batch of {rows}; give a "
-                f"smaller --batch-size{hint}"
+                f"{self.model.path}: {self.model.runs_on.device} has no memory for a batch of {rows}; "
+                f"{no_room_for(rows)}{hint}"
             )
         self.rows = max(1, min(self.rows, rows) // 2)
         self.notes.append(f"out of memory: batches halved to {self.rows} rows")

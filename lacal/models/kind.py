@@ -68,7 +68,7 @@ def _is_onnx(path: Path) -> bool:
             value = _varint(file)
             if value is None:
                 return False
-            if key & 7 == 2 and file.seek(value, os.SEEK_CUR) > size:
+            if key & 7 == 2 and (value > size or file.seek(value, os.SEEK_CUR) > size):
                 return False
             seen.add(key >> 3)
     return ONNX_GRAPH in seen

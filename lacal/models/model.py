@@ -76,6 +76,15 @@ class OutOfMemory(RunError):  # noqa: N818 - the name says what happened
     """The device had no room for a batch of this size; a smaller one may fit."""
 
 
+def no_room_for(rows: int) -> str:
+    """How to mend that a batch does not fit into memory."""
+    return (
+        "use a smaller --batch-size"
+        if rows > 1
+        else "one row is too much; run it where there is more"
+    )
+
+
 class Model(Protocol):
     """An opened model, ready to run."""
 

@@ -153,4 +153,3 @@ def test_answers_found_in_the_model(
     pytest.importorskip("PIL")
     one = settle(said, takes, stored="image file", shape=None, images=True, place="photos")
     assert (one.layout, one.channels, one.size) == (layout, channels, size)
-    assert not one.needs_nothing

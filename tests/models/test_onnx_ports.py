@@ -31,8 +31,13 @@ SOFT = [node("MatMul", "x W", "front"), node("Softmax", "front", "logits")]
         ),
         (model(), "logit", UsageError, "no output or inner tensor 'logit'.*Did you mean 'logits'"),
         (model(), "x", UsageError, "no output or inner tensor 'x'"),
-        (model(SOFT), None, UsageError, "'logits' is a softmax of 'front'.*--output 'front'"),
-        (model(SOFT), "logits", UsageError, "'logits' is a softmax of 'front'"),
+        (
+            model(SOFT),
+            None,
+            UsageError,
+            "'logits' is a softmax or sigmoid of 'front'.*--output 'front'",
+        ),
+        (model(SOFT), "logits", UsageError, "'logits' is a softmax or sigmoid of 'front'"),
         (model(outputs=[value("logits", ("N",))]), None, DataError, r"no scores.*float32 \(\?,\)"),
         (model(outputs=[value("logits", ("N", 3, 8, 8))]), None, DataError, "no scores"),
         (
@@ -77,7 +82,9 @@ def test_an_output_that_is_no_logits_is_refused(
 
 def test_a_softmax_is_told_among_several(tmp_path: Path) -> None:
     made = model([*SOFT[:1], node("Softmax", "front", "p")], outputs=[value("p"), value("front")])
-    with pytest.raises(UsageError, match=r"'p' \(float32 \(\?, 3\), a softmax of 'front'\)"):
+    with pytest.raises(
+        UsageError, match=r"'p' \(float32 \(\?, 3\), a softmax or sigmoid of 'front'\)"
+    ):
         opened(made, tmp_path)
     assert opened(made, tmp_path, output="front").output == "front"
 

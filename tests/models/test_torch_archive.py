@@ -67,7 +67,7 @@ CHECKS: dict[str, tuple[Callable[[], bytes], Callable[[Path], None]]] = {
 def test_cut_off_anywhere(kind: str, tmp_path: Path) -> None:
     content, check = CHECKS[kind][0](), CHECKS[kind][1]
     for at in random.Random(1).sample(range(4, len(content) - 1), 40):
-        with pytest.raises(DataError, match="damaged zip"):
+        with pytest.raises(DataError, match=r"damaged zip|was cut off"):
             check(written(tmp_path, content[:at]))
 
 

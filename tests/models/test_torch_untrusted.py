@@ -4,11 +4,7 @@ import contextlib
 import io
 import json
 import logging
-import os
-import pickle
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,140 +14,9 @@ from lacal.errors import UsageError
 from lacal.models.torch.archive import check_exported, without_sample_inputs
 from lacal.models.torch.exported_graph import NotPlain, plain_json
 from lacal.models.torch.load import load_program
+from tests.faults.evil.programs import PROGRAMS as EVIL
+from tests.faults.evil.programs import pickled_samples
 from tests.models.torch_models import exported, files_of, packed, torch, written
-
-GRAPH = "archive/models/model.json"
-WEIGHTS = "archive/data/weights/model_weights_config.json"
-CONSTANTS = "archive/data/constants/model_constants_config.json"
-SAMPLES = "archive/data/sample_inputs/model.pt"
-Files = dict[str, bytes]
-
-
-class Trap:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.marker),)
-
-
-def call(marker: Path) -> str:
-    return f"__import__('os').mkdir('{marker}')"
-
-
-def in_graph(change: Callable[[Any, Path], Any]) -> Callable[[Files, Path], None]:
-    def spoil(files: Files, marker: Path) -> None:
-        graph = json.loads(files[GRAPH])
-        change(graph, marker)
-        files[GRAPH] = json.dumps(graph).encode()
-
-    return spoil
-
-
-def nodes(graph: Any) -> Any:
-    return graph["graph_module"]["graph"]["nodes"]
-
-
-def sizes(graph: Any) -> Any:
-    return graph["graph_module"]["graph"]["tensor_values"]["input"]["sizes"]
-
-
-def pickled_samples(files: Files, marker: Path) -> None:
-    buffer = io.BytesIO()
-    torch.save(Trap(marker), buffer)
-    files[SAMPLES] = buffer.getvalue()
-
-
-def opaque(files: Files, marker: Path) -> None:
-    files["archive/data/constants/opaque_obj_0"] = pickle.dumps(Trap(marker))
-    entry = {
-        "path_name": "opaque_obj_0",
-        "is_param": False,
-        "use_pickle": True,
-        "tensor_meta": None,
-    }
-    files[CONSTANTS] = json.dumps({"config": {"c": entry}}).encode()
-
-
-def pickled_weight(files: Files, marker: Path) -> None:
-    config = json.loads(files[WEIGHTS])
-    config["config"]["weight"]["use_pickle"] = True
-    files[WEIGHTS] = json.dumps(config).encode()
-    buffer = io.BytesIO()
-    torch.save(Trap(marker), buffer)
-    files["archive/data/weights/weight_0"] = buffer.getvalue()
-
-
-def legacy(files: Files, marker: Path) -> None:
-    files.clear()
-    files["serialized_exported_program.json"] = b"{}"
-    buffer = io.BytesIO()
-    torch.save(Trap(marker), buffer)
-    files["serialized_state_dict.pt"] = buffer.getvalue()
-    files["version"] = b"8.8"
-
-
-def set_expression(graph: Any, marker: Path) -> None:
-    sizes(graph)[0]["as_expr"]["expr_str"] = call(marker)
-
-
-def set_context(graph: Any, marker: Path) -> None:
-    spec = graph["graph_module"]["module_call_graph"][0]["signature"]
-    spec["in_spec"] = spec["in_spec"].replace("builtins.dict", "enum.Enum")
-
-
-# What is put into a .pt2, and the words of the error.
-EVIL: dict[str, tuple[Callable[[Files, Path], None], str]] = {
-    "compiled code": (
-        lambda files, _: files.update({"archive/data/aotinductor/model/model.so": b"\x7fELF"}),
-        "aotinductor/model/model.so', compiled code",
-    ),
-    "opaque object": (opaque, "opaque_obj_0', a pickle"),
-    "custom object": (
-        lambda files, _: files.update({"archive/data/constants/custom_obj_0": b""}),
-        "custom_obj_0', a custom object",
-    ),
-    "pickled weight": (pickled_weight, "a pickled tensor (use_pickle)"),
-    "legacy layout": (legacy, "the layout of torch before 2.8"),
-    "extra file": (
-        lambda files, _: files.update({"archive/extra/note.txt": b"hello"}),
-        "extra/note.txt', an extra file",
-    ),
-    "second model": (
-        lambda files, _: files.update({"archive/models/other.json": files[GRAPH]}),
-        "'archive/models/other.json'",
-    ),
-    "another folder": (
-        lambda files, _: files.update({"other/models/model.json": files[GRAPH]}),
-        "'other/models/model.json'",
-    ),
-    "expression": (in_graph(set_expression), "the expression '__import__"),
-    "guard": (
-        in_graph(lambda graph, marker: graph["guards_code"].append(f"{call(marker)} is None")),
-        "the expression '__import__",
-    ),
-    "operator": (
-        in_graph(lambda graph, _: nodes(graph)[0].update(target="torch.os.system")),
-        "the operator 'torch.os.system'",
-    ),
-    "operator on files": (
-        in_graph(
-            lambda graph, _: nodes(graph)[0].update(target="torch.ops.aten.from_file.default")
-        ),
-        "the operator 'torch.ops.aten.from_file.default'",
-    ),
-    "name": (
-        in_graph(lambda graph, marker: nodes(graph)[0].update(name=f"a = {call(marker)}; b")),
-        "which could become code",
-    ),
-    "constant by path": (
-        lambda files, _: files.update({CONSTANTS: b'{"config": {"c": {"path_name": "../x"}}}'}),
-        "the constant '../x'",
-    ),
-    "foreign type": (in_graph(set_context), "inputs or outputs of type 'enum.Enum'"),
-}
 
 
 @pytest.mark.parametrize("evil", EVIL)

@@ -7,6 +7,7 @@ session got is looked at after it was made, and its own fallback is off.
 import contextlib
 import ctypes
 import io
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -28,11 +29,14 @@ CUDA_SETTINGS = {"device_id": "0", "use_tf32": "0", "cudnn_conv_algo_search": "H
 
 
 def onnxruntime_library() -> ModuleType:
-    """The `onnxruntime` package, silenced.
+    """The `onnxruntime` package, silenced: it prints nothing, and reports to nobody.
 
     Raises:
         MissingExtra: It is not installed.
     """
+    # From 1.31 on it reports what it runs to its makers, and keeps a database in the user's cache, unless told not to
+    # before it is imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
@@ -129,10 +133,8 @@ def _session(
         settings.use_deterministic_compute = True
         settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         providers = [(CUDA, CUDA_SETTINGS), CPU]
-        preload = getattr(ort, "preload_dlls", None)
-        if preload is not None:
-            with contextlib.redirect_stdout(io.StringIO()):  # it prints what it misses
-                preload()
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it misses
+            ort.preload_dlls()
     session = ort.InferenceSession(content, settings, providers=providers, enable_fallback=0)
     session.disable_fallback()
     return session
@@ -154,9 +156,16 @@ def _gpu() -> str:
     """The first GPU by the driver's own name for it; onnxruntime does not tell."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-        device, name = ctypes.c_int(), ctypes.create_string_buffer(100)
+    except OSError:
+        return "cuda:0"
+    return _named_by(driver)  # pragma: no cover - needs NVIDIA's driver
+
+
+def _named_by(driver: Any) -> str:  # pragma: no cover - needs NVIDIA's driver
+    device, name = ctypes.c_int(), ctypes.create_string_buffer(100)
+    try:
         failed = driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(device), 0)
         failed = failed or driver.cuDeviceGetName(name, len(name), device)
-    except (OSError, AttributeError):
+    except AttributeError:
         return "cuda:0"
     return "cuda:0" if failed else f"cuda:0 ({printable(name.value.decode(errors='replace'))})"

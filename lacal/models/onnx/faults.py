@@ -10,7 +10,7 @@ from pathlib import Path
 from lacal.classes.names import shown
 from lacal.errors import DataError, LacalError, RunError
 from lacal.formats.shown import REASON_LIMIT, place, printable
-from lacal.models.model import OutOfMemory
+from lacal.models.model import OutOfMemory, no_room_for
 
 MEMORY = re.compile(
     r"failed to allocate memory|out of memory|bad.?alloc|alloc_failed|memoryallocation"
@@ -93,7 +93,7 @@ def run_fault(path: Path, error: Exception, rows: int) -> RunError:
     at = f" in operator {node[1]} {shown(node[2])}" if node else ""
     if isinstance(error, MemoryError) or MEMORY.search(text):
         return OutOfMemory(
-            f"{where}: a batch of {rows:,} rows does not fit into memory{at}; use a smaller --batch-size"
+            f"{where}: a batch of {rows:,} rows does not fit into memory{at}; {no_room_for(rows)}"
         )
     return RunError(f"{where}: a batch of {rows:,} rows failed{at}: {short(text)}")
 

@@ -127,10 +127,9 @@ def _fold_sum(path: Path, model: Any, layer: Layer, adjustment: Adjustment) -> N
     (add,) = layer.adds
     graph = Graph(model)
     at = next(at for at in (1, 0) if stored(graph, path, input_of(add, at)) is not None)
-    old = stored(graph, path, input_of(add, at))
-    values = None if old is None else vector(old.values, adjustment.classes)
-    if values is not None:
-        _put(path, model, add, at, old, values * adjustment.scale + adjustment.offset)
+    bias = 0.0 if layer.bias is None else layer.bias  # which is what the one Add adds
+    values = bias * adjustment.scale + adjustment.offset
+    _put(path, model, add, at, stored(graph, path, input_of(add, at)), values)
 
 
 def _put(
@@ -196,9 +195,7 @@ def _drop_unused(model: Any, name: str) -> None:
         if not name or name in graph.consumers or name in graph.outputs:
             continue
         if name in graph.producers:
-            node = graph.producers[name]
-            if any(one in graph.consumers or one in graph.outputs for one in node.output):
-                continue
+            node = graph.producers[name]  # a step to a stored weight, of one output
             waiting += node.input
             model.graph.node.remove(node)
         elif name in graph.initialisers and name not in {one.name for one in model.graph.input}:

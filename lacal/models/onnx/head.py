@@ -194,14 +194,15 @@ def _operand(graph: Graph, path: Path, add: Any) -> str | None:
 
 def _added(graph: Graph, path: Path, add: Any) -> NDArray[Any] | None:
     """The constant that an Add adds, as the numbers it stands for."""
-    for side in reversed(_sides(add)):
+    side, second = _sides(add)
+    if (found := stored(graph, path, input_of(add, second))) is not None:
+        side = second
+    else:
         found = stored(graph, path, input_of(add, side))
-        if found is not None and add.op_type == "Add":
-            return found.values
-        if found is not None:
-            scale, zero = input_of(add, side + 1), input_of(add, side + 2)
-            return dequantised(graph, path, found.values, scale, zero, -1)
-    return None
+    if found is None or add.op_type == "Add":
+        return None if found is None else found.values
+    scale, zero = input_of(add, side + 1), input_of(add, side + 2)
+    return dequantised(graph, path, found.values, scale, zero, -1)
 
 
 def _sides(add: Any) -> tuple[int, int]:

@@ -59,10 +59,7 @@ def attribute(node: Any, name: str, default: Any = None, kind: type | None = Non
     kind = kind or (object if default is None else type(default))
     for one in node.attribute:
         if one.name == name and not one.ref_attr_name:
-            try:
-                value = helper.get_attribute_value(one)
-            except ValueError:  # of no known type
-                return default
+            value = helper.get_attribute_value(one)  # None where it is of no known type
             return value if isinstance(value, kind) else default
     return default
 

@@ -77,10 +77,10 @@ def chosen_output(path: Path, model: Any, wanted: str | None) -> Port:
     """
     graph = Graph(model)
     port = _only(path, model, graph) if wanted is None else _named(path, model, wanted)
-    front = _front(path, graph, port.name)
+    front = graph.probabilities_of(port.name)
     if front is not None:
         raise UsageError(
-            f"{place(path)}: output {_full(port.name)} is a softmax of {_full(front)}, and lacal works on "
+            f"{place(path)}: output {_full(port.name)} is a softmax or sigmoid of {_full(front)}, and lacal works on "
             f"logits; give --output {_full(front)}"
         )
     return port
@@ -104,9 +104,7 @@ def _only(path: Path, model: Any, graph: Graph) -> Port:
         return fitting[0]
     if fitting:
         names = {port.name for port in fitting}
-        several = _listed(
-            [_candidate(path, graph, value) for value in values if value.name in names]
-        )
+        several = _listed([_candidate(graph, value) for value in values if value.name in names])
         raise UsageError(
             f"{place(path)}: has {len(fitting)} outputs that may be the scores: {several}; "
             "choose one with --output NAME"
@@ -147,21 +145,10 @@ def _fits(port: Port) -> bool:
     )
 
 
-def _candidate(path: Path, graph: Graph, value: Any) -> str:
-    front = _front(path, graph, value.name)
-    after = f", a softmax of {_full(front)}" if front is not None else ""
+def _candidate(graph: Graph, value: Any) -> str:
+    front = graph.probabilities_of(value.name)
+    after = f", a softmax or sigmoid of {_full(front)}" if front is not None else ""
     return f"{_full(value.name)} ({_described(value)}{after})"
-
-
-def _front(path: Path, graph: Graph, name: str) -> str | None:
-    try:
-        return graph.probabilities_of(name)
-    except (LookupError, AttributeError, TypeError, ValueError) as error:
-        # onnxruntime has not looked at the graph yet: inputs may lack, attributes be of another type.
-        raise DataError(
-            f"{place(path)}: the nodes in front of output {_full(name)} are malformed; the model is "
-            "damaged, export it again"
-        ) from error
 
 
 def _port(value: Any) -> Port | None:

@@ -203,12 +203,10 @@ def _fitting(path: Path, port: Port, array: NDArray[Any], rows: int) -> NDArray[
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
-def _scores(path: Path, name: str, scores: Any, rows: int, classes: int | None) -> NDArray[Any]:
+def _scores(
+    path: Path, name: str, scores: NDArray[Any], rows: int, classes: int | None
+) -> NDArray[Any]:
     """The output as (n, k) float32 or float64; an error that says what it is instead."""
-    if not isinstance(scores, np.ndarray):
-        raise DataError(
-            f"{place(path)}: output {shown(name)} is no tensor; expected (rows, classes)"
-        )
     found = scores
     if found.ndim > 2 and found.shape[2:] == (1,) * (found.ndim - 2):
         found = found.reshape(found.shape[:2])

@@ -156,7 +156,7 @@ def archive_training(path: Path) -> TrainingRecord | None:
 
 def _extra(path: Path, wanted: str) -> bytes | None:
     with zip_errors(path), zipfile.ZipFile(path) as archive:
-        for member in _members(path, archive):
+        for member in members_of(path, archive):
             if _inner(member.filename) != wanted:
                 continue
             if member.file_size > EXTRA_LIMIT:
@@ -168,22 +168,11 @@ def _extra(path: Path, wanted: str) -> bytes | None:
     return None
 
 
-def _members(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    members = members_of(path, archive)
-    # Sample inputs are a zip in the zip: of a file cut off behind them, only that one is found.
-    if members and min(member.header_offset for member in members) != 0:
-        raise DataError(
-            f"{place(path)}: is a damaged zip file (it does not start at the first byte); it was cut off "
-            "or changed, copy or save it again"
-        )
-    return members
-
-
 def _check_whole(path: Path) -> None:
     with zip_errors(path), zipfile.ZipFile(path) as archive:
         packings = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]
         advice = "torch packs in no such way; save the model again"
-        only_compressed(path, _members(path, archive), packings, advice)
+        only_compressed(path, members_of(path, archive), packings, advice)
         spoilt = archive.testzip()
     if spoilt is not None:
         raise DataError(
@@ -194,7 +183,7 @@ def _check_whole(path: Path) -> None:
 def _plain_members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Each member by its name under the archive's own folder, and what may be loaded of it."""
     with zip_errors(path), zipfile.ZipFile(path) as archive:
-        members = _members(path, archive)
+        members = members_of(path, archive)
         root = members[0].filename.partition("/")[0] if members else ""
         for member in members:
             folder, _, name = member.filename.partition("/")

@@ -72,7 +72,7 @@ def runs_on(torch: ModuleType, device: str, options: ModelOptions, note: str | N
     shown, notes = device, [note] if note else []
     if device == "cpu":
         notes += [NO_GPU] * (options.device == "auto")
-    else:
+    else:  # pragma: no cover - needs a GPU
         shown = f"{device} ({torch.cuda.get_device_name(device)})"
         versions["cuda"] = str(torch.version.cuda)
         versions["cudnn"] = str(torch.backends.cudnn.version())

@@ -67,22 +67,20 @@ def adjusted_torch(
             change = wrapped(graph, output, scale, offset)
         else:
             change = appended(graph, value, scale, offset)
-        content, lost = _saved(graph, change, extra, note)
-    return AdjustedModel(content, change.exact, change.how, change.notes + lost)
+        content = _saved(graph, change, extra, note)
+    return AdjustedModel(content, change.exact, change.how, change.notes)
 
 
-def _saved(
-    graph: TorchGraph, change: Changed, extra: dict[str, bytes], note: str
-) -> tuple[bytes, tuple[str, ...]]:
-    """The file's bytes, and notes of what could not be kept."""
+def _saved(graph: TorchGraph, change: Changed, extra: dict[str, bytes], note: str) -> bytes:
+    """The file's bytes."""
     torch, content = torch_module(), io.BytesIO()
     if isinstance(graph, ScriptGraph):
         beside = {**extra, NOTE_MEMBER: note.encode()}
         torch.jit.save(change.model, content, _extra_files=beside)
-        return content.getvalue(), ()
-    texts, lost = _as_text(extra)
+        return content.getvalue()
+    texts = {name: text.decode() for name, text in extra.items()}  # torch has loaded them as text
     torch.export.save(change.model, content, extra_files={**texts, NOTE_MEMBER: note})
-    return content.getvalue(), lost
+    return content.getvalue()
 
 
 def _float32(adjustment: Adjustment) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
@@ -106,17 +104,6 @@ def _extra_files(path: Path) -> dict[str, bytes]:
             for name, full in inner.items()
             if name.startswith("extra/") and not name.endswith("/")
         }
-
-
-def _as_text(extra: dict[str, bytes]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The extra files that are text, the only kind an exported program takes, and notes of the rest."""
-    texts, notes = {}, []
-    for name, content in extra.items():
-        try:
-            texts[name] = content.decode()
-        except UnicodeDecodeError:
-            notes.append(f"The extra file '{printable(name)}' is not text and was left out.")
-    return texts, tuple(notes)
 
 
 def _folded(graph: TorchGraph, value: Any, adjustment: Adjustment) -> Changed:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lacal.errors import DataError, LacalError, RunError
 from lacal.formats.shown import REASON_LIMIT, place, printable
-from lacal.models.model import OutOfMemory, Precision
+from lacal.models.model import OutOfMemory, Precision, no_room_for
 
 MEMORY = re.compile(
     r"out of memory|allocate memory|bad.?alloc|CUBLAS_STATUS_ALLOC_FAILED", re.IGNORECASE
@@ -80,7 +80,7 @@ def run_fault(
     if out_of_memory(torch, error):
         rows = inputs[0].shape[0] if inputs and inputs[0].ndim else 0
         return OutOfMemory(
-            f"{where}: a batch of {rows:,} rows does not fit into memory; use a smaller --batch-size"
+            f"{where}: a batch of {rows:,} rows does not fit into memory; {no_room_for(rows)}"
         )
     if NO_CUDA.search(text):
         return DataError(

@@ -199,7 +199,5 @@ def _float64(tensor: Any) -> NDArray[Any]:
     plain = tensor.detach()
     if plain.is_quantized:
         plain = plain.dequantize()
-    if plain.is_mkldnn:
-        plain = plain.to_dense()
     array: NDArray[Any] = plain.double().numpy()
     return array

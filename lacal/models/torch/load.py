@@ -81,7 +81,7 @@ def load_program(path: Path, trust: bool, device: str = "cpu") -> Any:
         program = torch.export.load(content)
         if program.example_inputs is None:
             program.example_inputs = _zeros(torch, program)
-        if device != "cpu":
+        if device != "cpu":  # pragma: no cover - needs a GPU
             from torch.export.passes import move_to_device_pass
 
             program = move_to_device_pass(program, device)

@@ -101,8 +101,7 @@ def _signature(script: ScriptGraph) -> tuple[str, str]:
             )
         if one.has_default_value() and type(one.default_value) in (int, float, bool, type(None)):
             default = f" = {one.default_value!r}"
-        if one.kwarg_only and "*" not in parameters:
-            parameters.append("*")
+        # Whether it goes by name alone, no file says: torch keeps that for as long as it runs.
         parameters.append(f"{one.name}: {kind}{default}")
-        arguments.append(f"{one.name}={one.name}" if one.kwarg_only else one.name)
+        arguments.append(one.name)
     return ", ".join(parameters), ", ".join(arguments)
