@@ -8,7 +8,8 @@ from hypothesis import given
 from numpy.typing import NDArray
 
 from lacal.methods import Family
-from lacal.tau.intervals import intervals
+from lacal.tau.intervals import _pool, intervals
+from lacal.tau.screen import Screen
 from tests.tau_problems import KINDS, SHAPES, TAUS, Problem, apart_from, problem_of, problems
 
 
@@ -45,6 +46,7 @@ def test_rows_over_many_tiles(
     kind: tuple[str, str], shape: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lacal.tau.intervals.TILE", 3000)
+    monkeypatch.setattr("lacal.tau.intervals.DOUBLE_TILE", 700)
     for masked in (0, 2):
         problem = problem_of(5, 300, 60, kind=kind, shape=shape, masked=masked)
         check_against_argmax(problem, np.array([-1.0, 0.1, 0.7, 1.0, 3.3]))
@@ -52,6 +54,7 @@ def test_rows_over_many_tiles(
 
 def test_more_classes_than_a_tile_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lacal.tau.intervals.TILE", 50)
+    monkeypatch.setattr("lacal.tau.intervals.DOUBLE_TILE", 20)
     check_against_argmax(problem_of(5, 30, 60), np.array([-1.0, 0.1, 1.0, 3.3]))
 
 
@@ -94,3 +97,51 @@ def test_a_tie_away_from_zero_goes_to_the_lowest_index(dtype: type[np.floating[A
     tie = (log_prior[0] - log_prior[1]) ** -1 * 3.0
     assert high[0] == tie
     assert low[1] == np.nextafter(tie, np.inf)
+
+
+def test_threads_where_the_system_does_not_tell_which_cores_are_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("os.sched_getaffinity")
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    with _pool.__wrapped__() as pool:
+        assert pool.submit(len, "ab").result() == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_zeros_of_either_sign_tie(dtype: type[np.floating[Any]]) -> None:
+    family = Family(np.log([0.5, 0.3, 0.2]))
+    signed = np.array([[0.0, -0.0, -1.0], [-0.0, 0.0, -0.0], [-0.0, 0.0, 0.0]] * 3).astype(dtype)
+    labels = np.repeat(np.arange(3), 3)
+    plain = intervals(np.where(signed == 0, 0, signed).astype(dtype), labels, family)
+    for one, other in zip(intervals(signed, labels, family), plain, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_scores_at_the_end_of_the_floats() -> None:
+    """What overflows stands for a tau that no float is, and says nothing on the way."""
+    far, near = Family(np.array([0.0, 1.0])), Family(np.array([0.0, 1e-300]))
+    scores = np.array([[1e308, -1e308], [-1e308, 1e308]])
+    for family in (far, near):
+        low, high = intervals(scores, np.zeros(2, np.int64), family)
+        for tau in (-1e9, 0.0, 1e9):
+            assert ((low <= tau) & (tau <= high)).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind", "screened"),
+    [("f4", KINDS[0], True), ("f8", KINDS[0], False), ("f4", KINDS[1], False)],
+)
+def test_single_precision_serves_linear_families_of_float32(
+    monkeypatch: pytest.MonkeyPatch, dtype: str, kind: tuple[str, str], screened: bool
+) -> None:
+    seen: list[int] = []
+    whole = Screen.intervals
+
+    def counted(screen: Screen, logits: Any, labels: Any) -> Any:
+        seen.append(len(labels))
+        return whole(screen, logits, labels)
+
+    monkeypatch.setattr(Screen, "intervals", counted)
+    ends_of(problem_of(5, 30, 6, dtype=dtype, kind=kind))
+    assert seen == [30] * screened

@@ -1,5 +1,6 @@
 """The curve equals counting argmax, however the rows come in, and its optimum is the lowest cell."""
 
+import dataclasses
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -132,6 +133,39 @@ def test_the_optimum_joins_neighbouring_cells_and_keeps_apart_plateaus_apart() -
 def test_a_plateau_that_no_float_stands_in_is_passed_over() -> None:
     path = path_of([(0, 1.0, 1.0 + 1e-12), (1, -np.inf, np.inf), (0, 2.0, 3.0), (0, 5.0, 4.0)], 2)
     assert path.optimum(0.0, 4.0, 1.0).low == 2.0
+
+
+def test_a_range_must_reach_into_a_plateau_and_not_touch_it() -> None:
+    """Of a tie at tau = 0 the next float is the end, and 0 itself the last tau of the better plateau."""
+    after = np.nextafter(0.0, 1.0)
+    path = path_of([(0, -1.0, 0.0), (0, after, np.inf), (1, -np.inf, after)], 2)
+    assert path.balanced_error(np.array([-0.5, 0.0, 0.5])).tolist() == [0.25, 0.25, 0.75]
+    assert path.optimum(-2.0, 4.0, 1.0).high <= after
+    assert path.optimum(0.0, 4.0, 1.0).balanced_error == 0.75
+
+
+def test_a_range_without_a_plateau_gives_its_middle() -> None:
+    path = path_of([(0, 1.0, np.inf), (1, -np.inf, np.inf)], 2)
+    found = path.optimum(1.5, 1.5 + 1e-12, 1.0)
+    assert (found.low, found.high, found.balanced_error) == (found.low, found.low, 0.0)
+    assert 1.5 <= found.low <= 1.5 + 1e-12
+
+
+def test_the_order_of_rows_changes_no_bit_of_the_curve() -> None:
+    problem = problem_of(5, 40, 5)
+    forward, order = accumulated(problem).result(), np.random.default_rng(0).permutation(40)
+    shuffled = dataclasses.replace(
+        problem, logits=problem.logits[order], labels=problem.labels[order]
+    )
+    np.testing.assert_array_equal(
+        accumulated(shuffled).result().balanced_error(TAUS), forward.balanced_error(TAUS)
+    )
+
+
+def test_errors_of_nothing_and_of_everything_are_exact() -> None:
+    """Weights of 1 / 3 do not add up to 1; what is right is measured against what they add up to."""
+    path = path_of([(0, -np.inf, 1.0), (1, -np.inf, 1.0), (2, -np.inf, 1.0)], 3)
+    assert path.balanced_error(np.array([0.0, 2.0])).tolist() == [0.0, 1.0]
 
 
 def test_absent_classes_do_not_count_and_present_ones_count_alike() -> None:

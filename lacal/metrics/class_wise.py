@@ -1,16 +1,17 @@
-"""Calibration of every class's probability, in memory of classes x bins.
+"""Calibration of every class's probability, in memory of the classes and of the bins that have rows.
 
 In a row at most `bins` probabilities exceed 1 / bins, so only those are binned one by one; the first bin is
 what they leave of the column sums.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import Labels, PerRow
 from lacal.metrics.calibration_error import CalibrationError, calibration_error
+from lacal.metrics.cells import CellSums
 from lacal.metrics.moments import Moments, counted, tiles
 from lacal.metrics.reliability import BINS, bin_edges, bin_of
 
@@ -23,24 +24,26 @@ class ClassWiseBins:
 
     Attributes:
         bins: Number of bins.
-        rows: (k, bins) rows.
+        n: Rows.
         labelled: (k,) rows of the class.
-        right: (k, bins) weight of the rows of the class.
-        gaps: (k, bins) sums of the weights, z being (label is the class) - probability.
+        moved: (k,) rows that do not lie in the first bin.
+        low: (k,) sums of the weights in the first bins, z being -probability, as if no row had a label.
     """
 
     bins: int
-    rows: NDArray[np.int64]
+    n: int
     labelled: NDArray[np.int64]
-    right: NDArray[np.float64]
-    gaps: Moments
+    moved: NDArray[np.int64]
+    low: Moments
+    # What comes to that. Of each cell: rows but for those of the first bin, and the sums of w (label is the
+    # class), w, w^2, w z, w^2 z, w^2 z^2.
+    _cells: CellSums
 
     @classmethod
     def empty(cls, classes: int, bins: int = BINS) -> "ClassWiseBins":
         """No rows yet."""
-        gaps = Moments.empty(classes * bins).shaped(classes, bins)
-        rows, right = np.zeros((classes, bins), np.int64), np.zeros((classes, bins))
-        return cls(bins, rows, np.zeros(classes, np.int64), right, gaps)
+        labelled, moved = np.zeros((2, classes), np.int64)
+        return cls(bins, 0, labelled, moved, Moments.empty(classes), CellSums(classes * bins, 7))
 
     def update(
         self, probabilities: NDArray[np.floating], labels: Labels, weights: PerRow | None = None
@@ -50,11 +53,9 @@ class ClassWiseBins:
         if rows is not None:
             probabilities, labels = probabilities[rows], labels[rows]
             weights = None if weights is None else weights[rows]
-        one = np.ones(labels.size) if weights is None else weights
-        two = one if weights is None else one**2
         # First as if every row lay in the first bin of every class; then those that do not are moved. What is
         # left of weights of very unequal size would be rounding alone: those are summed where they lie.
-        rows_, columns, values, edge = [], [], [], bin_edges(self.bins)[1]
+        edge, rows_, columns, values = bin_edges(self.bins)[1], [], [], []
         for part in tiles(*probabilities.shape):
             tile = probabilities[part].astype(np.float64, copy=False)
             if weights is None:
@@ -68,76 +69,74 @@ class ClassWiseBins:
             columns.append(column)
             values.append(flat[high])
         if rows_:
-            row = np.concatenate(rows_)
-            column, value = np.concatenate(columns), -np.concatenate(values)
-            self._move(column, value, one[row], two[row], out_of_first=weights is None)
-        self.rows[:, 0] += labels.size
+            row, column = np.concatenate(rows_), np.concatenate(columns)
+            self._move(column, np.concatenate(values), None if weights is None else weights[row])
+        self.n += labels.size
         self.labelled += np.bincount(labels, minlength=self.labelled.size)
         own = probabilities[np.arange(labels.size), labels].astype(np.float64)
-        self._label(labels * self.bins + bin_of(own, self.bins), own, one, two)
+        self._label(labels, own, weights)
 
     def _sum_columns(self, tile: NDArray[np.float64]) -> None:
         """Count every row into the first bins, as if no row had a label."""
-        gaps, total = self.gaps, np.einsum("ij->j", tile)
-        gaps.weight[:, 0] += tile.shape[0]
-        gaps.squared_weight[:, 0] += tile.shape[0]
-        gaps.total[:, 0] -= total
-        gaps.squared_total[:, 0] -= total
-        gaps.squared_square[:, 0] += np.einsum("ij,ij->j", tile, tile)
+        low, total = self.low, np.einsum("ij->j", tile)
+        low.weight += tile.shape[0]
+        low.squared_weight += tile.shape[0]
+        low.total -= total
+        low.squared_total -= total
+        low.squared_square += np.einsum("ij,ij->j", tile, tile)
 
     def _sum_low(self, tile: NDArray[np.float64], weights: PerRow, edge: float) -> None:
         """Count the weighted rows that lie in the first bins, as if no row had a label."""
         # Not `weights @ tile`: BLAS wakes its threads for every tile, and they spin for longer than it takes.
-        gaps, two, low = self.gaps, weights**2, tile <= edge
-        kept = tile * low
-        gaps.weight[:, 0] += np.einsum("i,ij->j", weights, low)
-        gaps.squared_weight[:, 0] += np.einsum("i,ij->j", two, low)
-        gaps.total[:, 0] -= np.einsum("i,ij->j", weights, kept)
-        gaps.squared_total[:, 0] -= np.einsum("i,ij->j", two, kept)
-        gaps.squared_square[:, 0] += np.einsum("i,ij->j", two, kept * kept)
+        low, two, inside = self.low, weights**2, tile <= edge
+        kept = tile * inside
+        low.weight += np.einsum("i,ij->j", weights, inside)
+        low.squared_weight += np.einsum("i,ij->j", two, inside)
+        low.total -= np.einsum("i,ij->j", weights, kept)
+        low.squared_total -= np.einsum("i,ij->j", two, kept)
+        low.squared_square += np.einsum("i,ij->j", two, kept * kept)
 
-    def _move(
-        self,
-        column: NDArray[np.int64],
-        value: PerRow,
-        one: PerRow,
-        two: PerRow,
-        *,
-        out_of_first: bool,
-    ) -> None:
-        """Values -p of rows where they belong, out of the first bins if they were counted there."""
-        k, gaps = self.labelled.size, self.gaps
-        cell = column * self.bins + bin_of(-value, self.bins)
-        self.rows += self._counts(cell)
-        self.rows[:, 0] -= np.bincount(column, minlength=k)
-        for sums, what in (
-            (gaps.weight, one),
-            (gaps.squared_weight, two),
-            (gaps.total, one * value),
-            (gaps.squared_total, two * value),
-            (gaps.squared_square, two * value**2),
-        ):
-            sums += self._counts(cell, what)
-            if out_of_first:
-                sums[:, 0] -= np.bincount(column, what, k)
+    def _move(self, column: NDArray[np.int64], probability: PerRow, weights: PerRow | None) -> None:
+        """Count probabilities where they belong, and out of the first bins if they were counted there."""
+        cell, k = column * self.bins + bin_of(probability, self.bins), self.labelled.size
+        value, moved = -probability, np.bincount(column, minlength=k)
+        self.moved += moved
+        if weights is not None:
+            one, two = weights, weights**2
+            self._cells.add(cell, 1.0, 0.0, one, two, one * value, two * value, two * value**2)
+            return
+        squares = value**2
+        self._cells.add(cell, 1.0, 0.0, 1.0, 1.0, value, value, squares)
+        low, total = self.low, np.bincount(column, value, k)
+        low.weight -= moved
+        low.squared_weight -= moved
+        low.total -= total
+        low.squared_total -= total
+        low.squared_square -= np.bincount(column, squares, k)
 
-    def _label(self, cell: NDArray[np.int64], own: PerRow, one: PerRow, two: PerRow) -> None:
+    def _label(self, labels: Labels, own: PerRow, weights: PerRow | None) -> None:
         """The rows' own classes: z = 1 - p and not -p."""
-        self.right += self._counts(cell, one)
-        self.gaps.total += self._counts(cell, one)
-        self.gaps.squared_total += self._counts(cell, two)
-        self.gaps.squared_square += self._counts(cell, two * (1 - 2 * own))
-
-    def _counts(self, cell: NDArray[np.int64], weights: PerRow | None = None) -> NDArray[np.int64]:
-        """(k, bins) rows, or their weights, in each cell."""
-        return np.bincount(cell, weights, self.rows.size).reshape(self.rows.shape)
+        cell = labels * self.bins + bin_of(own, self.bins)
+        if weights is None:
+            self._cells.add(cell, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1 - 2 * own)
+        else:
+            two = weights**2
+            self._cells.add(cell, 0.0, weights, 0.0, 0.0, weights, two, two * (1 - 2 * own))
 
     def merge(self, other: "ClassWiseBins") -> None:
         """Add another part's rows."""
-        self.rows += other.rows
+        self.n += other.n
         self.labelled += other.labelled
-        self.right += other.right
-        self.gaps.merge(other.gaps)
+        self.moved += other.moved
+        self.low.merge(other.low)
+        self._cells.merge(other._cells)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """(k, bins) rows."""
+        rows = self._cells.dense()[0].reshape(-1, self.bins)
+        rows[:, 0] += self.n - self.moved
+        return np.asarray(rows, np.int64)
 
     def error(self, classes: Mask | None = None) -> CalibrationError:
         """Mean over the classes with rows, of all or of the masked ones, of each one's calibration error.
@@ -146,7 +145,13 @@ class ClassWiseBins:
         rows would come out as well calibrated because it is never seen.
         """
         present = self.labelled > 0 if classes is None else (self.labelled > 0) & classes
-        gaps, n = self.gaps.only(present), int(self.rows[0].sum())
+        rows, right, *sums = self._cells.dense().reshape(-1, self.labelled.size, self.bins)[
+            :, present
+        ]
+        rows[:, 0] += self.n - self.moved[present]
+        gaps, low = Moments(*sums), self.low.only(present)
+        for one in fields(gaps):
+            getattr(gaps, one.name)[:, 0] += getattr(low, one.name)
         with np.errstate(divide="ignore", invalid="ignore"):
-            probability = (self.right[present] - gaps.total) / gaps.weight
-        return calibration_error(gaps, self.rows[present], probability, self.bins, n)
+            probability = (right - gaps.total) / gaps.weight
+        return calibration_error(gaps, rows.astype(np.int64), probability, self.bins, self.n)

@@ -95,10 +95,6 @@ class Moments:
         """The sums of some cells: a mask or numbers."""
         return Moments(*(getattr(self, one.name)[cells] for one in fields(self)))
 
-    def shaped(self, *shape: int) -> "Moments":
-        """The same sums in another shape."""
-        return Moments(*(getattr(self, one.name).reshape(shape) for one in fields(self)))
-
     @property
     def means(self) -> Cells:
         """Weighted mean of each cell, NaN where it has no rows."""

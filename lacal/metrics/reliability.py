@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lacal.batch import Labels, PerClass, PerRow
 from lacal.metrics.calibration_error import CalibrationError, calibration_error
+from lacal.metrics.cells import CellSums
 from lacal.metrics.intervals import effective_rows, wilson
 from lacal.metrics.moments import Moments, counted
 
@@ -56,25 +57,20 @@ class TopLabelBins:
     """Rows by class of the label and bin of the confidence; merges by addition.
 
     Attributes:
+        classes: k.
         bins: Number of bins.
-        rows: (k, bins) labelled rows.
-        confidence: (k, bins) sum of weight * confidence.
-        right: (k * bins) sums of the weights, z being 1 where the row is right.
-        gaps: (k * bins) sums of the weights, z being right - confidence.
     """
 
+    classes: int
     bins: int
-    rows: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    right: Moments
-    gaps: Moments
+    # Of each cell: rows, and with w the weight, z 1 where a row is right and g = z - confidence, the sums of
+    # w, w^2, w z, w^2 z, w confidence, w g, w^2 g, w^2 g^2.
+    _cells: CellSums
 
     @classmethod
     def empty(cls, classes: int, bins: int = BINS) -> "TopLabelBins":
         """No rows yet."""
-        shape, cells = (classes, bins), classes * bins
-        return cls(bins, np.zeros(shape, np.int64), np.zeros(shape),
-                   Moments.empty(cells), Moments.empty(cells))  # fmt: skip
+        return cls(classes, bins, CellSums(classes * bins, 9))
 
     def update(
         self, confidence: PerRow, correct: Mask, labels: Labels, weights: PerRow | None = None
@@ -94,27 +90,44 @@ class TopLabelBins:
         confidence = confidence.astype(np.float64, copy=False)
         cell = labels * self.bins + bin_of(confidence, self.bins)
         right = correct.astype(np.float64)
-        self.rows += np.bincount(cell, minlength=self.rows.size).reshape(self.rows.shape)
-        weighty = confidence if weights is None else weights * confidence
-        self.confidence += np.bincount(cell, weighty, self.rows.size).reshape(self.rows.shape)
-        self.right.add(cell, right, weights)
-        self.gaps.add(cell, right - confidence, weights)
+        gap = right - confidence
+        if weights is None:
+            self._cells.add(cell, 1.0, 1.0, 1.0, right, right, confidence, gap, gap, gap**2)
+            return
+        two = weights**2
+        sums = (weights * right, two * right, weights * confidence)
+        gaps = (weights * gap, two * gap, (weights * gap) ** 2)
+        self._cells.add(cell, 1.0, weights, two, *sums, *gaps)
 
     def merge(self, other: "TopLabelBins") -> None:
         """Add another part's rows."""
-        self.rows += other.rows
-        self.confidence += other.confidence
-        self.right.merge(other.right)
-        self.gaps.merge(other.gaps)
+        self._cells.merge(other._cells)
 
-    def _factor(self, mask: Mask | None, class_weights: PerClass | None) -> PerClass:
-        """(k,) what the rows of each class count."""
-        factor = np.ones(self.rows.shape[0]) if mask is None else mask.astype(np.float64)
-        if class_weights is None:
-            return factor
-        total = self.right.shaped(*self.rows.shape).weight.sum(axis=1)
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """(k, bins) labelled rows."""
+        rows = self._cells.dense()[0].reshape(self.classes, self.bins)
+        return np.asarray(rows, np.int64)
+
+    def _pooled(self, mask: Mask | None, class_weights: PerClass | None) -> "_Pooled":
+        """The sums of every bin over the classes, whose rows count what the arguments of `error` say."""
+        cells, sums = self._cells.result()
+        of_class, of_bin = np.divmod(cells, self.bins)
+        factor = np.ones(self.classes) if mask is None else mask.astype(np.float64)
+        if class_weights is not None:
+            total = np.bincount(of_class, sums[1], self.classes)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                factor = np.where(total > 0, factor * class_weights / total, 0.0)
+        one = factor[of_class]
+        powers = (one > 0, one, one**2, one, one**2, one, one, one**2, one**2)
+        n, w, ww, wz, wwz, wc, wg, wwg, wwgg = (
+            np.asarray(np.bincount(of_bin, power * summed, self.bins), np.float64)
+            for power, summed in zip(powers, sums, strict=True)
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(total > 0, factor * class_weights / total, 0.0)
+            confidence = wc / w
+        right, gaps = Moments(w, ww, wz, wwz, wwz), Moments(w, ww, wg, wwg, wwgg)
+        return _Pooled(n.astype(np.int64), confidence, right, gaps)
 
     def error(
         self, mask: Mask | None = None, class_weights: PerClass | None = None
@@ -126,23 +139,28 @@ class TopLabelBins:
             class_weights: (k,) share of each class in the whole, whatever its number of rows; None takes the
                 rows as they come.
         """
-        factor = self._factor(mask, class_weights)
-        gaps = self.gaps.shaped(*self.rows.shape).pooled(factor)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            confidence = factor @ self.confidence / gaps.weight
-        return calibration_error(gaps, self.rows[factor > 0].sum(axis=0), confidence, self.bins)
+        found = self._pooled(mask, class_weights)
+        return calibration_error(found.gaps, found.rows, found.confidence, self.bins)
 
     def diagram(self, mask: Mask | None = None, class_weights: PerClass | None = None) -> Diagram:
         """Confidence against accuracy, of the same rows as `error`."""
-        factor = self._factor(mask, class_weights)
-        right = self.right.shaped(*self.rows.shape).pooled(factor)
+        found = self._pooled(mask, class_weights)
+        right = found.right
         accuracy, rows, ones = right.means, right.effective, right.effective_ones
-        with np.errstate(divide="ignore", invalid="ignore"):
-            confidence = factor @ self.confidence / right.weight
         ends = np.full((2, self.bins), np.nan)
         for at in np.flatnonzero(rows > 0):
             share = float(np.clip(accuracy[at], 0.0, 1.0))
             same = effective_rows(share, float(rows[at]), float(ones[at]))
             ends[:, at] = wilson(share, same)
-        n = self.rows[factor > 0].sum(axis=0)
-        return Diagram(bin_edges(self.bins), confidence, accuracy, ends[0], ends[1], n)
+        edges = bin_edges(self.bins)
+        return Diagram(edges, found.confidence, accuracy, ends[0], ends[1], found.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pooled:
+    """Sums of every bin: rows (bins,), mean confidence (bins,), moments of right and of right - confidence."""
+
+    rows: NDArray[np.int64]
+    confidence: PerBin
+    right: Moments
+    gaps: Moments

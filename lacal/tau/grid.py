@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from lacal.errors import UsageError
 from lacal.methods import Method
+from lacal.tau.path import EQUAL
 
 MOST_POINTS = 10_000
 WIDEST = 40.0  # beyond, weight norms and priors overflow and the lattice grows coarse
@@ -44,11 +45,16 @@ def parse_grid(text: str | None, method: Method) -> NDArray[np.float64]:
         )
     if last - first > WIDEST:
         raise UsageError(f"--grid: spans {last - first:g}, expected at most {WIDEST:g}")
-    if (last - first) / step > MOST_POINTS:
-        raise UsageError(
-            f"--grid: has {(last - first) / step:,.0f} points, expected at most {MOST_POINTS:,}"
-        )
+    points = (last - first) / step
+    if points > MOST_POINTS:
+        many = f"{points:,.0f}" if points < 1e15 else f"{points:.3g}"
+        raise UsageError(f"--grid: has {many} points, expected at most {MOST_POINTS:,}")
     return _grid(first, last, step)
+
+
+def lowest_on(grid: NDArray[np.float64], errors: NDArray[np.float64]) -> float:
+    """The tau of the lowest error, the first of equals."""
+    return float(grid[(errors <= errors.min() + EQUAL).argmax()])
 
 
 def _grid(first: float, last: float, step: float) -> NDArray[np.float64]:

@@ -40,7 +40,7 @@ Intervals = tuple[PerRow, PerRow]  # low (n,), high (n,); low > high: never righ
 
 # Elements of one tile: small enough for its work arrays to stay in cache, large enough to hide NumPy's calls.
 TILE = 1 << 20
-_TINY = float(np.nextafter(0.0, 1.0))
+DOUBLE_TILE = 1 << 18  # in double precision there are more of these, and all twice as wide
 
 
 def intervals(logits: Logits, labels: Labels, family: Family) -> Intervals:
@@ -64,8 +64,8 @@ def intervals(logits: Logits, labels: Labels, family: Family) -> Intervals:
     """
     n, k = logits.shape
     low, high = np.empty(n), np.empty(n)
-    rows = max(1, TILE // k)
     screen = _screen(logits, family)
+    rows = max(1, (DOUBLE_TILE if screen is None else TILE) // k)
     tile = partial(_fill_tile, logits, labels, family, screen, low, high, rows)
     starts = range(0, n, rows)
     if len(starts) == 1:
@@ -139,8 +139,10 @@ def _without(
 def _screened(logits: Logits, labels: Labels, screen: Screen) -> Intervals:
     """`_linear`, by way of single precision."""
     low, high, unsure = screen.intervals(logits, labels)
-    if unsure.any():
-        low[unsure], high[unsure] = _linear(logits[unsure], labels[unsure], screen.slopes)
+    again, step = np.flatnonzero(unsure), max(1, DOUBLE_TILE // logits.shape[1])
+    for start in range(0, again.size, step):
+        part = again[start : start + step]
+        low[part], high[part] = _linear(logits[part], labels[part], screen.slopes)
     return low, high
 
 

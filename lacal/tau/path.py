@@ -22,6 +22,10 @@ from lacal.tau.intervals import intervals
 
 # A plateau narrower than this holds no float that is safely inside it.
 MIN_PLATEAU = 1e-9
+# Errors this near are equal: one row's weight is far larger, the rounding of weights far smaller.
+EQUAL = 1e-12
+# Weights are summed as whole multiples of this: such sums do not round, whatever the order of the rows.
+_UNIT = 2.0**-62
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,12 @@ class TauPath:
 
     def balanced_error(self, taus: NDArray[np.float64]) -> NDArray[np.float64]:
         """(t,) balanced error at each tau, over the classes that have rows."""
-        weights = self.row_weights()[self.owner]
-        started = _sorted_sum(self.low, weights)
-        ended = _sorted_sum(self.high, weights)
+        weights = np.rint(self.row_weights() / _UNIT).astype(np.int64)
+        started = _sorted_sum(self.low, weights[self.owner])
+        ended = _sorted_sum(self.high, weights[self.owner])
         right = started.upto(taus, inclusive=True) - ended.upto(taus, inclusive=False)
-        return np.clip(1.0 - right, 0.0, 1.0)  # the sums round
+        whole = weights.sum()
+        return np.asarray((whole - right) / whole, np.float64)
 
     def right_at(self, tau: float) -> NDArray[np.bool_]:
         """(n,) whether each row is right at tau."""
@@ -79,21 +84,21 @@ class TauPath:
         """The lowest balanced error for low <= tau <= high, with its plateau.
 
         Among several equally good plateaus, the one nearest to `near`. Plateaus narrower than
-        `MIN_PLATEAU` are passed over. The plateau's ends are not cut at the range.
+        `MIN_PLATEAU`, or that reach into the range by less, are passed over: ties at tau = 0 end there. The
+        plateau's ends are not cut at the range.
         """
         ends = np.unique(np.concatenate([self.low, self.high]))
         ends = ends[np.isfinite(ends)]
         edges = np.concatenate([[-np.inf], ends, [np.inf]])
-        wide = np.diff(edges) > MIN_PLATEAU
-        left, right = edges[:-1][wide], edges[1:][wide]
-        inside = (right > low) & (left < high)
+        left, right = edges[:-1], edges[1:]
+        inside = np.minimum(right, high) - np.maximum(left, low) > MIN_PLATEAU
         if not inside.any():  # the range itself is narrower than any plateau
             middle = (low + high) / 2
             return Plateau(middle, middle, float(self.balanced_error(np.array([middle]))[0]))
         left, right = left[inside], right[inside]
         errors = self.balanced_error(_between(left, right))
         best = errors.min()
-        good = errors <= best + 1e-12
+        good = errors <= best + EQUAL
         # Neighbouring good cells belong to one plateau: number the runs.
         run = np.cumsum(
             np.concatenate([[True], ~(good[1:] & good[:-1] & (left[1:] == right[:-1]))])
@@ -203,13 +208,13 @@ class _SortedSum:
     """Running sum of weights over sorted positions."""
 
     positions: NDArray[np.float64]
-    sums: NDArray[np.float64]
+    sums: NDArray[np.int64]
 
-    def upto(self, taus: NDArray[np.float64], *, inclusive: bool) -> NDArray[np.float64]:
+    def upto(self, taus: NDArray[np.float64], *, inclusive: bool) -> NDArray[np.int64]:
         place = np.searchsorted(self.positions, taus, side="right" if inclusive else "left")
         return self.sums[place]
 
 
-def _sorted_sum(positions: NDArray[np.float64], weights: NDArray[np.float64]) -> _SortedSum:
+def _sorted_sum(positions: NDArray[np.float64], weights: NDArray[np.int64]) -> _SortedSum:
     order = np.argsort(positions)
-    return _SortedSum(positions[order], np.concatenate([[0.0], np.cumsum(weights[order])]))
+    return _SortedSum(positions[order], np.concatenate([[0], np.cumsum(weights[order])]))

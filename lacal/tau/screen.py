@@ -68,7 +68,6 @@ class Screen:
         if behind.size:
             where = np.divmod(behind, logits.shape[1])
             self._cut(low, high, logits, labels, where, gap.ravel()[behind])
-        unsure |= (low == 0) | (high == 0)
         return low, high, unsure
 
     def _bound(

@@ -155,18 +155,26 @@ class Picker:
 
     def pick(self, errors: NDArray[np.float64]) -> NDArray[np.int64]:
         """(r,) node picked for each of the curves (r, t); ties go to the tau nearest the reference."""
-        curve = np.where(self.lattice.inside, errors, np.inf)
-        if self.rule != "min":
-            beyond_doubt = PLAUSIBLE * self.raw_error[curve.argmin(axis=1)] + TIE
-            plausible = curve - curve.min(axis=1, keepdims=True) <= beyond_doubt
-            curve = np.where(plausible, self.lattice.smoothed(errors), np.inf)
-        excess = curve - curve.min(axis=1, keepdims=True)
-        slack = np.full_like(excess, TIE)
-        if self.rule == "shrunk":
-            slack += STANDARD_ERRORS * self.paired_error[curve.argmin(axis=1)]
+        excess = _excess(np.where(self.lattice.inside, errors, np.inf))
+        lowest = self._nearest(excess <= TIE)
+        if self.rule == "min":
+            return lowest
+        plausible = excess <= PLAUSIBLE * self.raw_error[lowest] + TIE
+        excess = _excess(np.where(plausible, self.lattice.smoothed(errors), np.inf))
+        lowest = self._nearest(excess <= TIE)
+        if self.rule == "smoothed":
+            return lowest
+        return self._nearest(excess <= STANDARD_ERRORS * self.paired_error[lowest] + TIE)
+
+    def _nearest(self, good: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """(r,) the good node (r, t) that is nearest to the reference, the first of equals."""
         distance = np.abs(self.lattice.taus - self.lattice.reference)
-        chosen = np.where(excess <= slack, distance, np.inf).argmin(axis=1)
-        return np.asarray(chosen, np.int64)
+        return np.asarray(np.where(good, distance, np.inf).argmin(axis=1), np.int64)
+
+
+def _excess(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(r, t) over the lowest point of each curve."""
+    return np.asarray(curves - curves.min(axis=1, keepdims=True), np.float64)
 
 
 def paired_standard_error(path: TauPath, spans: Spans) -> NDArray[np.float64]:
