@@ -1,4 +1,4 @@
-# make demo | make test | make check | make bench
+# make demo | make test | make check | make coverage | make mutation | make soak | make bench
 # Everything is installed into .venv; nothing outside the checkout is touched.
 
 PYTHON ?= python3
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SAMPLE := sample_data/langid
 OUT := demo_out
 
-.PHONY: demo test lint types check bench clean
+.PHONY: demo test lint types check coverage mutation soak bench clean
 
 demo: $(VENV)/.core
 	mkdir -p $(OUT)
@@ -16,8 +16,10 @@ demo: $(VENV)/.core
 	$(BIN)/lacal adjust $(SAMPLE)/test.npz --calibration $(OUT)/calibration.json -o $(OUT)/predictions.parquet \
 	  --report $(OUT)/report.html --force
 
+# What kills and wears out processes measures when to strike: it has the machine to itself.
 test: $(VENV)/.$(EXTRAS)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m "not soak" -n auto
+	$(BIN)/python -m pytest -q -m soak
 
 lint: $(VENV)/.$(EXTRAS)
 	$(BIN)/ruff format --check .
@@ -28,6 +30,23 @@ types: $(VENV)/.$(EXTRAS)
 
 check: lint types test
 
+# Branches that no test takes, which there must be none of; run it with EXTRAS=dev,torch.
+coverage: $(VENV)/.$(EXTRAS)
+	rm -rf .coverage
+	$(BIN)/python -m coverage run -m pytest -q -m "not soak" -n auto
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report
+
+# An hour or two: which changes to readers, prior, tau path and writer no test sees; run it with EXTRAS=mutation. It goes
+# on where it stopped; `mutmut results` names the survivors and `mutmut show NAME` shows one.
+mutation: $(VENV)/.$(EXTRAS)
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run
+	$(BIN)/python -m tests.mutation_score
+
+# Hours: the same searches for faults as in the tests, in many more rounds. ARGS="mutants --rounds 1000", for one.
+soak: $(VENV)/.$(EXTRAS)
+	$(BIN)/python -m tests.soak $(ARGS)
+
 bench: $(VENV)/.$(EXTRAS)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/tau_search.py
@@ -35,7 +54,7 @@ bench: $(VENV)/.$(EXTRAS)
 	$(BIN)/python benchmarks/evaluation.py
 
 clean:
-	rm -rf $(VENV) $(OUT)
+	rm -rf $(VENV) $(OUT) mutants
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
