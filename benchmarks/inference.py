@@ -152,6 +152,13 @@ def drained(source: ModelSource) -> int:
     return sum(one.logits.shape[0] for one in source.batches())
 
 
+def drained_on_device(source: ModelSource) -> int:
+    """Rows of a pass that looks at nothing, the device's last work done: what tuning is timed against."""
+    rows = sum(one.logits.shape[0] for one in source.device_batches())
+    torch.cuda.synchronize()
+    return rows
+
+
 def best(*runs: Callable[[], object]) -> list[float]:
     """Shortest time of each, rounds interleaved so that a slow moment hits all alike."""
     times = [[] for _ in runs]
@@ -189,7 +196,6 @@ def on_device(folder: Path) -> None:
     from lacal.methods import METHODS, ClassStatistics
     from lacal.pipeline.tune_tau import Search, tune_tau
     from lacal.tau.grid import parse_grid
-    from lacal.tau.on_device import drained as device_drained
 
     rows, batch = 8192, 256
     print(torch.cuda.get_device_name())
@@ -213,7 +219,7 @@ def on_device(folder: Path) -> None:
         )
         labelled = opened(path, inputs, batch, "cuda", half, labels)
         only, tuned = best(
-            lambda labelled=labelled: device_drained(labelled.device_batches()),
+            lambda labelled=labelled: drained_on_device(labelled),
             lambda labelled=labelled: tune_tau(labelled, prior, statistics, search),
         )
         print(

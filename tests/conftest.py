@@ -8,14 +8,20 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.small_world import lacal, write_world
 
 settings.register_profile(
     "fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+# A mutant is killed by the first counterexample, however long: `make mutation` does not wait for the shortest.
+settings.register_profile(
+    "first", settings.get_profile("fixed"), phases=(Phase.explicit, Phase.generate)
+)
 settings.load_profile("fixed")
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for tests that import onnxruntime themselves
 
 NO_SKIPS = bool(os.environ.get("LACAL_NO_SKIPS"))
 

@@ -40,7 +40,7 @@ from lacal.report.charts.data import (
     ReliabilityPanel,
     TauCurve,
 )
-from lacal.report.charts.marks import apart, cut, round_ticks
+from lacal.report.charts.marks import apart, cut, room, round_ticks
 from lacal.report.charts.steps import COLUMNS, group_curves, path_of, steps_of
 from lacal.report.charts.style import DARK, LIGHT, colour, group_colours
 from lacal.report.charts.svg import AxesBox, inline, write_plots
@@ -576,3 +576,16 @@ def test_colours_that_stand_side_by_side_differ_for_every_eye(
              ("after", "accent", 35), ("before", "accent", 12)]  # fmt: skip
     for one, other, least in pairs:
         assert np.linalg.norm(seen[one] - seen[other]) >= least, (one, other)
+
+
+def test_an_interval_that_is_not_known_is_not_drawn() -> None:
+    known, unknown = ((ErrorRow("a", "", (0.5, *ends)),) for ends in ((0.4, 0.6), (None, None)))
+    drawn = [
+        inline(chart(functools.partial(figures.errors, Errors(rows)), "errors")).markup
+        for rows in (known, unknown)
+    ]
+    assert len(drawn[1]) < len(drawn[0])
+
+
+def test_room_for_no_number_at_all() -> None:
+    assert room([np.nan, np.inf]) == (0.0, 100.0)

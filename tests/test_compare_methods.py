@@ -307,6 +307,9 @@ def test_rows_without_a_label_do_not_count(folder: Path, capfd: pytest.CaptureFi
     line = ("compare", folder / "val.npz", folder / "test.npz", "--counts", folder / "counts.csv")
     message = refusal(capfd, *line, *QUICK, "--ignore-label", 255)
     assert "test.npz: no row carries a label; there is nothing to score" in message
+    np.savez(folder / "val.npz", logits=world(seed=0).logits, labels=np.full(60, 255))
+    message = refusal(capfd, *line, *QUICK, "--ignore-label", 255)
+    assert "val.npz: no row carries a label" in message
 
 
 def test_a_class_never_trained_on_is_never_predicted(
@@ -324,6 +327,20 @@ def test_a_class_never_trained_on_is_never_predicted(
     for name, one in methods.items():
         if name != UNADJUSTED:
             assert one["groups"]["few"]["value"] == 1.0
+
+
+def test_nothing_is_fitted_on_classes_that_are_never_predicted(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "zero.csv").write_text("class,count\ncat,500\ndog,120\nemu,60\nfox,0\ngnu,0\n")
+    split = world(seed=0)
+    rare = split.labels > 2
+    np.savez(folder / "rare.npz", logits=split.logits[rare], labels=split.labels[rare])
+    line = ("compare", folder / "rare.npz", folder / "test.npz", "--counts", folder / "zero.csv")
+    found = json_of(capfd, *line, *QUICK, "--zero-count", "mask")
+    left_out = {one["name"]: one["reason"] for one in found["left_out"]}
+    for name in ("temperature", "class-offsets", "vector-scaling"):
+        assert left_out[name] == "no validation row is of a class that may be predicted"
 
 
 def test_predictions_are_those_of_the_arithmetic(

@@ -94,6 +94,7 @@ OFFERED = {
     "lacal train x --loss ldam --loss-option max": ("max_margin=0.5",),
     "lacal train x --loss balanced --loss-option normalise=": ("weights", "rows"),
     "lacal train x --loss balanced --loss-option=normalise=w": ("weights",),
+    "lacal train x --loss focal --loss-option detached=": ("yes", "no"),
     "lacal train x --head cosine --head-option ": ("scale=30",),
     "lacal train x --second-stage crt --stage-option l": ("lr=0.1",),
     "lacal train x --schedule step:": ("60,80:0.1",),

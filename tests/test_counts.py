@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lacal.classes.class_counts import Counts, in_class_order
 from lacal.classes.counts import read_counts, read_shares
@@ -34,6 +36,7 @@ def check(path: Path, counts: list[int], names: tuple[str, ...] | None = None) -
         ("c.json", '{"a": 5, "c": 3, "b": 2}', ("a", "c", "b")),
         ("c.json", '{"class_counts": [5, 3, 2], "class_names": ["a", "c", "b"]}', ("a", "c", "b")),
         ("c.json", '{"class_counts": [5, 3, 2]}', None),
+        ("c.json", '{"class_counts": {"1": 3, "0": 5, "2": 2}}', None),
         ("c.csv", "class,count\n0,5\n1,3\n2,2\n", None),
         ("c.csv", "class,count\n2,2\n0,5\n1,3\n", None),
         ("c.csv", "count,class\n5,a\n3,c\n2,b\n", ("a", "c", "b")),
@@ -71,6 +74,36 @@ def test_training_labels_are_counted(tmp_path: Path) -> None:
         DataError, match="2 of 4 classes"
     ):  # a last class without rows is a zero too
         counted.prior(classes=4)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fault"),
+    [
+        (np.array([0, 10**8]), r"expected training labels 0\.\.10,000,000; got 100000000"),
+        (np.zeros(0, np.int64), "got none"),
+        (np.zeros((3, 2), np.int64), "labels have 2 dimensions, expected one"),
+        (np.array([True, False]), "labels are bool, expected whole numbers"),
+    ],
+)
+def test_what_is_no_training_label(tmp_path: Path, labels: NDArray[Any], fault: str) -> None:
+    np.savez(tmp_path / "l.npz", train_labels=labels)
+    with pytest.raises(DataError, match=fault):
+        read_counts(tmp_path / "l.npz")
+
+
+def test_labels_in_json_are_counted_where_that_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path / "l.json", "[0, 2, 2, 0, 0]")
+    assert read_counts(path, from_labels=True).values.tolist() == [3, 0, 2]
+    assert read_counts(path).values.tolist() == [0, 2, 2, 0, 0]
+    listed = written(tmp_path / "l.txt", "a.jpg 0\nb.jpg 1\nc.jpg 1\n")
+    assert read_counts(listed, from_labels=True).values.tolist() == [1, 2]
+
+
+def test_a_field_by_name(tmp_path: Path) -> None:
+    text = "class,seen,count\na,5,1\nb,3,1\n"
+    for path in (written(tmp_path / "c.csv", text), tmp_path / "c.npz"):
+        np.savez(tmp_path / "c.npz", seen=np.array([5, 3]), count=np.array([1, 1]))
+        assert read_counts(path, key="seen").values.tolist() == [5, 3]
 
 
 def test_many_numbers_where_counts_belong_are_probably_labels(tmp_path: Path) -> None:
@@ -118,7 +151,7 @@ def test_one_to_k_in_text_order_is_refused(tmp_path: Path) -> None:
         ("c.json", "[-1, 2]", "count 0 is negative: got -1"),
         ("c.json", "[0, 0]", "every count is 0"),
         ("c.json", "[1, 1e17]", "too large"),
-        ("c.json", "[]", "has 0 counts|every count is 0"),
+        ("c.json", "[]", "holds no counts"),
         ("c.json", '"5"', "holds no counts"),
         (
             "c.json",

@@ -51,6 +51,11 @@ def npz(save: Any) -> Writer:
     return write
 
 
+def npz_swapped(folder: Path, logits: Logits) -> Path:
+    np.savez(folder / "a.npz", logits=logits.astype(logits.dtype.newbyteorder(">")), labels=LABELS)
+    return folder / "a.npz"
+
+
 def lists(kind: str, logits: Logits) -> Any:
     value = pa.from_numpy_dtype(logits.dtype)
     match kind:
@@ -60,6 +65,9 @@ def lists(kind: str, logits: Logits) -> Any:
             return pa.table(
                 {"logits": pa.array(list(logits), pa.large_list(value)), "label": LABELS}
             )
+        case "tensor":
+            tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(logits))
+            return pa.table({"logits": tensors, "label": LABELS})
         case "fixed":
             flat = pa.array(np.ascontiguousarray(logits).ravel())
             fixed = pa.FixedSizeListArray.from_arrays(flat, CLASSES)
@@ -133,13 +141,19 @@ WRITERS: dict[str, Writer] = {
     "npy big-endian Fortran order": npy(swapped=True, order="F"),
     "npz": npz(np.savez),
     "npz compressed": npz(np.savez_compressed),
+    "npz big-endian": npz_swapped,
     "parquet list snappy": parquet("list", compression="snappy"),
     "parquet large list none": parquet("large list", compression="none"),
     "parquet fixed zstd groups": parquet("fixed", compression="zstd", row_group_size=31),
     "parquet columns gzip": parquet("columns", compression="gzip", row_group_size=200),
     "parquet columns lz4": parquet("columns", compression="lz4", use_dictionary=False),
     "parquet list brotli v2": parquet("list", compression="brotli", data_page_version="2.0"),
+    "parquet tensor": parquet("tensor", compression="zstd"),
+    "parquet large list lz4": parquet("large list", compression="lz4"),
+    "parquet fixed brotli groups": parquet("fixed", compression="brotli", row_group_size=1),
     "arrow file": arrow("list", stream=False),
+    "arrow file large list": arrow("large list", stream=False),
+    "arrow stream fixed": arrow("fixed", stream=True),
     "arrow stream": arrow("columns", stream=True),
     "feather": feather,
     "csv": csv,

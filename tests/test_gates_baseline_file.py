@@ -12,7 +12,7 @@ import pytest
 
 from lacal.classes.groups import GroupRule, Groups
 from lacal.classes.target import TargetPrior
-from lacal.errors import DataError
+from lacal.errors import DataError, UsageError
 from lacal.gates.baseline_file import read_baseline
 from lacal.gates.gates import Gates, limits_of
 from lacal.probabilities import Probabilities
@@ -68,10 +68,12 @@ def spoiled(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         (spoiled(lambda one: one["classes"][0].update(n=-1)), "is damaged"),
         (spoiled(lambda one: one["classes"][0].update(n=True)), "is damaged"),
         (spoiled(lambda one: one["measures"]["few.error"].update(value="x")), "is damaged"),
-        (spoiled(lambda one: one["measures"]["few.error"].update(value=float("nan"))), "is damaged"),
+        (spoiled(lambda one: one["measures"]["few.error"].update(value=float("nan"))), "is not JSON (NaN is no number of JSON)"),
+        ('{"command": "evaluate", "command": "train"}', "is not JSON (a key occurs twice)"),
         (spoiled(lambda one: one["measures"]["few.error"].update(value=10**400)), "is damaged"),
         (spoiled(lambda one: one["measures"]["few.error"].update(better="best")), "is damaged"),
         (spoiled(lambda one: one["measures"]["few.error"].update(interval=[1])), "is damaged"),
+        (spoiled(lambda one: one["measures"]["few.error"].update(undefined=3)), "is damaged"),
         (spoiled(lambda one: one["target_prior"].update(shares=[1.0])), "is damaged"),
         (spoiled(lambda one: one["measures"].pop("balanced_error")), "is damaged"),
         (spoiled(lambda one: one["measures"]["few.error"].update(value=1.5)), "is damaged"),
@@ -93,7 +95,7 @@ def test_spoiled_baselines(tmp_path: Path, value: Any, fragment: str) -> None:
 def test_baselines_that_are_no_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such file"):
         read_baseline(tmp_path / "none.json")
-    with pytest.raises(DataError, match="is no regular file"):
+    with pytest.raises(DataError, match="not a regular file"):
         read_baseline(tmp_path)
 
 
@@ -137,6 +139,21 @@ def test_runs_of_another_kind(
     run = replace(run, measures=measures, support=support, decisions=None)
     with pytest.raises(DataError, match=re.escape(fragment)):
         Gates((), limits, baseline).judge(run)
+
+
+def test_a_measure_that_this_run_lacks_is_refused(tmp_path: Path) -> None:
+    run = candidate(rows(0, 0.2))
+    measures = {name: one for name, one in run.measures.items() if name != "log_loss"}
+    with pytest.raises(UsageError, match="'log_loss' is no measure of this run"):
+        judged(tmp_path, rows(0, 0.2), replace(run, measures=measures), "log_loss=0.1")
+
+
+def test_another_target_prior_is_refused(tmp_path: Path) -> None:
+    value = content(rows(0, 0.2))
+    value["probabilities"] = {"temperature": 1.0, "class_shares": [0.4, 0.2, 0.2, 0.2]}
+    gates = Gates((), *limits_of(write(tmp_path, value), ["log_loss=0"], ()))
+    with pytest.raises(DataError, match="was another target prior there and is this one here"):
+        gates.judge(candidate(rows(0, 0.2), probabilities=Probabilities(1.0, TARGET)))
 
 
 def test_other_thresholds_do_not_matter_to_other_measures(tmp_path: Path) -> None:
@@ -187,6 +204,13 @@ def test_probabilities_of_the_same_kind_are_judged(tmp_path: Path, name: str) ->
         run = candidate(rows(0, 0.2), probabilities=probabilities)
         gates = Gates((), *limits_of(write(tmp_path, value), [f"{name}=0"], ()))
         assert gates.judge(run)[0][0].passed
+
+
+def test_a_baseline_that_knows_no_probabilities_is_judged_all_the_same(tmp_path: Path) -> None:
+    value = content(rows(0, 0.2))
+    value.pop("probabilities")
+    gates = Gates((), *limits_of(write(tmp_path, value), ["log_loss=0"], ()))
+    assert gates.judge(candidate(rows(0, 0.2)))[0][0].passed
 
 
 def test_other_rows_are_warned_of(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_expressions_data_and_exit_codes(
         (LOGITS, ["--fail-if", "class.fire engine.error > 5%"], 'put the name in quotes: class."fire engine".error'),
         (LOGITS, ["--baseline", "before.json", "--max-increase", "few.error=5"], "got 5, expected 5% (of the"),
         (LOGITS, ["--baseline", "after.parquet", "--max-increase", "few.error=5%"],
-         "after.parquet: is not JSON; a baseline is the JSON of an earlier run: lacal evaluate ... --report METRICS"),
+         "expected JSON or lines of text; a baseline is the JSON of an earlier run: lacal evaluate ... --report METRICS"),
         (LOGITS, ["--fail-if", "class.gun.error > 0.3"], "Did you mean 'class.gnu.error'?"),
         (LOGITS, ["--fail-if", "balanced_error > 30"], "expected 30% or 0.3"),
         (LOGITS, ["--fail-if", "balanced_error"], "nothing is compared"),

@@ -1,6 +1,7 @@
 """--significant: a rise fails only where the rows of both runs, paired, show that it is no chance."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,21 @@ def test_weighted_rows_are_not_paired(tmp_path: Path) -> None:
     limits, baseline = limits_of(write(tmp_path, value), ["balanced_error=0"], ())
     with pytest.raises(UsageError, match="pairs rows without weights"):
         Gates((), limits, baseline, before).judge(candidate(before, weighted=True))
+
+
+def test_a_class_that_shares_no_row_is_refused(tmp_path: Path) -> None:
+    """A mean over no row would be a change of nothing."""
+    before = rows(0, 0.2)
+    elsewhere = np.where(before.labels == 1, 10_000, 1000) + np.arange(before.labels.size)
+    after = Decisions("q", elsewhere, before.labels, 0 * before.predictions, NAMES, K)
+    with pytest.raises(DataError, match=r"shares no row of 'class\.dog\.error' with this run"):
+        judged(tmp_path, before, candidate(after), "class.dog.error=0", significant=True)
+
+
+def test_a_run_whose_rows_were_not_kept_is_refused(tmp_path: Path) -> None:
+    run = replace(candidate(rows(0, 0.2)), decisions=None)
+    with pytest.raises(UsageError, match="this run's rows were not kept"):
+        judged(tmp_path, rows(0, 0.2), run, "balanced_error=0", significant=True)
 
 
 def test_the_baselines_predictions_are_read_as_the_runs_own(

@@ -1,6 +1,5 @@
 """Class names from files are text, wherever they are shown: no markup, no escape, no command, no layout broken."""
 
-import csv
 import json
 import re
 import unicodedata
@@ -44,10 +43,9 @@ def write_hostile(folder: Path, names: tuple[str, ...]) -> Path:
         logits[np.arange(labels.size), labels] += 2.0
         ids = np.array([f"{split} {i}" for i in range(labels.size)])
         np.savez(folder / f"{split}.npz", logits=logits, labels=labels, ids=ids)
-    with (folder / "counts.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("class", "count"))
-        writer.writerows(zip(names, COUNTS, strict=True))
+    # As JSON: a cell of a CSV file may not span lines.
+    counted = {"class_counts": COUNTS, "class_names": names}
+    (folder / "counts.json").write_text(json.dumps(counted))
     return folder
 
 
@@ -58,7 +56,7 @@ def hostile(
     """A world of hostile names, tuned and adjusted."""
     monkeypatch.chdir(write_hostile(tmp_path, HOSTILE))
     assert (
-        lacal("tune-tau", "val.npz", "--counts", "counts.csv", "--draws", 20, "-o", "c.json") == 0
+        lacal("tune-tau", "val.npz", "--counts", "counts.json", "--draws", 20, "-o", "c.json") == 0
     )
     assert lacal("adjust", "test.npz", "--calibration", "c.json", "-o", "p.parquet") == 0
     capfd.readouterr()
@@ -66,12 +64,12 @@ def hostile(
 
 
 COMMANDS = {
-    "inspect": ("inspect", "val.npz", "--counts", "counts.csv"),
-    "tune-tau": ("tune-tau", "val.npz", "--counts", "counts.csv", "--draws", "20"),
+    "inspect": ("inspect", "val.npz", "--counts", "counts.json"),
+    "tune-tau": ("tune-tau", "val.npz", "--counts", "counts.json", "--draws", "20"),
     "adjust": ("adjust", "test.npz", "--calibration", "c.json", "-o", "again.parquet", "--force"),
     "evaluate": ("evaluate", "test.npz", "--calibration", "c.json"),
-    "predictions": ("evaluate", "p.parquet", "--counts", "counts.csv"),
-    "methods": ("compare", "val.npz", "test.npz", "--counts", "counts.csv"),
+    "predictions": ("evaluate", "p.parquet", "--counts", "counts.json"),
+    "methods": ("compare", "val.npz", "test.npz", "--counts", "counts.json"),
     "runs": ("compare", "p.parquet", "p.parquet"),
 }
 WITH_REPORTS = tuple(name for name in COMMANDS if name != "inspect")
@@ -194,7 +192,7 @@ def test_pages_hold_no_element_of_theirs(
     for kind, names in (("hostile", HOSTILE), ("plain", PLAIN)):
         (tmp_path / kind).mkdir()
         monkeypatch.chdir(write_hostile(tmp_path / kind, names))
-        first = ("tune-tau", "val.npz", "--counts", "counts.csv", "--draws", 20, "-o", "c.json")
+        first = ("tune-tau", "val.npz", "--counts", "counts.json", "--draws", 20, "-o", "c.json")
         assert lacal(*first) == 0
         assert lacal("adjust", "test.npz", "--calibration", "c.json", "-o", "p.parquet") == 0
         assert lacal(*COMMANDS[name], "--report", "page.html") == 0, capfd.readouterr().err

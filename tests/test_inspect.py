@@ -63,7 +63,10 @@ def test_chance(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (found,) = findings(
         capfd, folder, labels=(VAL.labels + 1) % 5, logits=20 * np.eye(5)[VAL.labels]
     )
-    assert "accuracy is at chance (0.0%); are the labels in the rows' and classes' order?" in found
+    assert (
+        "the balanced error, 100.0%, is that of guesses; are the labels in the order of the rows"
+        in found
+    )
 
 
 def test_counts_in_another_order(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from lacal.adjustment import Adjustment
 from lacal.classes.prior import LabelPrior
-from lacal.errors import DataError
+from lacal.errors import DataError, UsageError
 from lacal.methods import METHODS, ClassStatistics
 from lacal.metrics import ClassTally
 from tests.tau_problems import problem_of
@@ -72,6 +72,13 @@ def test_permuting_the_classes_permutes_the_predictions(
     predictions = problem.method.adjustment(known, tau).predict(problem.logits)
     moved = problem.method.adjustment(permuted, tau).predict(problem.logits[:, order])
     np.testing.assert_array_equal(order[moved], predictions)
+
+
+def test_weight_norms_are_asked_for() -> None:
+    with pytest.raises(
+        UsageError, match="weight-norm needs the classifier's head; give --head FILE"
+    ):
+        METHODS["weight-norm"].adjustment(ClassStatistics(np.log([0.5, 0.5])), 1.0)
 
 
 @given(seeds)

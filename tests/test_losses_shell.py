@@ -233,3 +233,15 @@ def test_losses_are_computed_in_float32_under_autocast() -> None:
         assert logits.dtype == torch.bfloat16
         for name in LOSSES:
             assert made(name)(logits, LABELS).dtype == torch.float32
+
+
+def test_what_else_torch_refuses_is_no_fault_of_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: not enough memory")
+
+    for name in ("cross_entropy", "mean_cross_entropy"):
+        monkeypatch.setattr(f"lacal.losses.shell.{name}", full)
+    loss = made("softmax")
+    for call in (loss, loss.unreduced):
+        with pytest.raises(RuntimeError, match="not enough memory"):
+            call(LOGITS, LABELS)

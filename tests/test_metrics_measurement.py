@@ -101,3 +101,25 @@ def test_flows_by_hand() -> None:
     unlabelled.update(before, after, None)
     assert unlabelled.moved.tolist() == [[6]]
     assert unlabelled.mended.sum() == 0
+
+
+def test_parts_without_scores_merge_with_parts_that_have_some() -> None:
+    """Probabilities of one part, confidences of another, predictions alone of the third."""
+    whole = Measurement(5)
+    for part in range(3):
+        one = Measurement(5)
+        one.update(
+            LABELS,
+            PREDICTIONS,
+            PROBABILITIES if part == 0 else None,
+            confidence=PROBABILITIES.max(axis=1) if part == 1 else None,
+        )
+        whole.merge(one)
+    known = np.count_nonzero(LABELS != NO_LABEL)
+    assert whole.tally.support.sum() == 3 * known
+    assert whole.scores is not None
+    assert whole.scores.support.sum() == known
+    assert whole.top is not None
+    assert whole.top.rows.sum() == 2 * known
+    assert whole.class_wise is not None
+    assert whole.class_wise.labelled.sum() == known

@@ -13,6 +13,7 @@ from lacal.errors import DataError, LacalError, RunError, UsageError
 from lacal.formats import open_table
 from lacal.methods import METHODS, ClassStatistics
 from lacal.model_source import ModelSource, open_model_source
+from lacal.models.model import OutOfMemory
 from lacal.pipeline.tune_tau import Search, tune_tau
 from lacal.tau.grid import parse_grid
 from tests.fake_models import WEIGHT, FakeDeviceModel, FakeInputs, FakeModel
@@ -78,8 +79,24 @@ def test_out_of_memory_at_a_batch_that_was_asked_for(folder: Path) -> None:
     model, inputs = made(folder)
     source = open_model_source(model, inputs, batch_size=64)
     model.room = 32
-    with pytest.raises(RunError, match=r"no memory for a batch of 64; give a smaller --batch-size"):
+    with pytest.raises(RunError, match=r"no memory for a batch of 64; use a smaller --batch-size"):
         logits_of(source)
+
+
+def test_out_of_memory_in_the_trial_of_a_batch_that_was_asked_for(folder: Path) -> None:
+    model, inputs = made(folder, room=8)
+    with pytest.raises(OutOfMemory, match="no room"):
+        open_model_source(model, inputs, batch_size=64)
+
+
+def test_a_resumed_run_takes_up_its_batch_size(folder: Path) -> None:
+    model, inputs = made(folder)
+    source = open_model_source(model, inputs)
+    wanted = logits_of(source)
+    source.batch_size = 50
+    model.batches.clear()
+    assert np.allclose(logits_of(source), wanted, atol=1e-5)
+    assert set(model.batches) == {50}
 
 
 def test_out_of_memory_at_one_row(folder: Path) -> None:

@@ -25,7 +25,7 @@ from tests.tau_problems import KINDS, SHAPES, TAUS, Problem, apart_from, problem
 
 torch = pytest.importorskip("torch")
 
-from lacal.tau.on_device import IN_FLIGHT, Lookout, RowsSeen, drained, rows_of, rows_seen
+from lacal.tau.on_device import IN_FLIGHT, Lookout, RowsSeen, rows_of, rows_seen
 
 LINEAR = ("logit-adjustment", "drop")
 
@@ -268,6 +268,7 @@ REFUSED: dict[str, tuple[NDArray[Any], dict[str, Any], str]] = {
     "infinity": (spoilt(90, 1, -np.inf), {"stored": "float16"}, "class 1 is -inf; .* overflows"),
     "softmax": (softmax(PLAIN), {}, "look like probabilities"),
     "sigmoid": (1 / (1 + np.exp(-PLAIN)), {}, "as sigmoid outputs do"),
+    "percentages": (100 * softmax(PLAIN), {}, "look like percentages"),
     "softmax later": (np.concatenate([PLAIN[:80], softmax(PLAIN[80:])]), {}, "look like prob"),
     "log-softmax": (np.log(softmax(PLAIN)), {"shift_blind": False}, "look like log-prob"),
     "called so": (PLAIN, {"shift_blind": False, "scores": "log-probs"}, "the raw logits"),
@@ -350,9 +351,3 @@ def test_which_sources_are_looked_at_on_their_device() -> None:
     assert device_source(served(scores="probs")) is None
     assert device_source(served(scores="log-probs")) is None
     assert set(METHODS) == {name for name, _ in KINDS}  # every method is tried above
-
-
-def test_drained_counts_rows() -> None:
-    source = served(rows=50)
-    assert drained(source.device_batches()) == 50
-    assert source.drawn == [0, 16, 32, 48]

@@ -316,6 +316,23 @@ def test_a_report_that_is_lost_costs_no_other(
     assert {path.name for path in folder.iterdir()} == {"in.npz", "a.json", "b.txt"}
 
 
+@needs_plots
+def test_a_page_that_the_system_cannot_make_is_lost_alone(folder: Path) -> None:
+    def fails() -> Any:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    broken = Result("evaluate", json=dict, blocks=list, page=fails)
+    with pytest.raises(RunError, match=r"^r\.html: could not be written \(Input/output error\); "):
+        run("--report", "r.html", "--report", "r.md", shown=broken)
+    assert sorted(path.name for path in folder.iterdir()) == ["in.npz", "r.md"]
+
+
+def test_a_folder_of_charts_that_takes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(UsageError, match="--plots p: cannot be written to; choose another"):
+        run("--plots", "p")
+
+
 def test_a_file_is_what_a_plain_terminal_shows() -> None:
     stream = io.StringIO()
     from lacal.cli.show import show_text

@@ -355,3 +355,30 @@ def test_logits_that_carry_the_correction_are_shown_as_they_are(
     assert "curve" not in page.charts
     assert "adjusted, %" not in page.text
     assert NAMES[0] not in page.text
+
+
+def test_a_corrected_run_shows_the_confidence_of_its_test_rows(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch", exc_type=ImportError)
+    _, page = trained(capfd, tmp_path, "--loss", "logit-adjusted", "--test", tmp_path / "test.npz")
+    assert {"errors", "errors_validation", "reliability"} <= set(page.charts)
+    assert "curve" not in page.charts
+    # Logits that lacal trained name no model file of their own.
+    stored = page_of(
+        capfd, tmp_path, "evaluate", tmp_path / "run" / "test_logits.parquet", "--force"
+    )
+    assert "sha256" not in stored.text
+
+
+def test_a_run_of_one_epoch_without_test_rows_has_no_course_and_a_cross_fitted_gain(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch", exc_type=ImportError)
+    _, page = trained(capfd, tmp_path, "--epochs", 1)
+    assert "a cross-fitted gain of" in page.answer
+    assert "epochs" not in page.charts
+    given = ("train", tmp_path / "train.npz", "--val", tmp_path / "val.npz", "--network", "linear")
+    corrected = ("--loss", "logit-adjusted", "--epochs", 1, "-o", tmp_path / "corrected")
+    assert lacal(*given, *corrected) == 0
+    assert "validation: balanced error" in capfd.readouterr().out

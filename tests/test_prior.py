@@ -39,11 +39,20 @@ def test_a_long_amount_reads_back_exactly() -> None:
     assert ZeroCount.parse(str(rule)) == rule
 
 
-@pytest.mark.parametrize("rule", ["", "smooth", "smooth:", "smooth:0", "smooth:-1", "smooth:nan",
+@pytest.mark.parametrize("rule", ["", "smooth", "smooth:1:2", "smooth:", "smooth:0", "smooth:-1", "smooth:nan",
                                   "smooth:inf", "drop", "mask:1", "error:2"])  # fmt: skip
 def test_nonsense_rules_are_refused(rule: str) -> None:
-    with pytest.raises(UsageError, match="expected error, mask or smooth:K"):
+    with pytest.raises(UsageError) as refused:
         ZeroCount.parse(rule)
+    assert str(refused.value) == (
+        f"--zero-count: got {rule!r}, expected error, mask or smooth:K with K > 0 (such as smooth:1)"
+    )
+
+
+def test_a_rule_says_what_it_adds() -> None:
+    assert ZeroCount.parse("smooth:0.5") == ZeroCount("smooth", 0.5)
+    assert ZeroCount.parse("mask") == ZeroCount("mask", 0.0)
+    assert ZeroCount.parse("error") == ZeroCount()
 
 
 def test_zeros_are_named() -> None:
@@ -51,13 +60,37 @@ def test_zeros_are_named() -> None:
         LabelPrior(COUNTS, ("a", "b", "c"))
     with pytest.raises(DataError, match=r"9 of 10 .*\(1, 2, 3, 4, 5, \.\.\.\)"):
         LabelPrior(np.array([1] + [0] * 9))
+    with pytest.raises(DataError) as refused:
+        LabelPrior(COUNTS)
+    assert str(refused.value) == (
+        "1 of 3 classes have no training example (1) and log 0 is undefined; choose --zero-count mask "
+        "(never predict them) or --zero-count smooth:1 (add 1 to every count)"
+    )
 
 
 def test_one_class_is_no_problem_to_balance() -> None:
-    with pytest.raises(DataError, match="counts of 1 class; expected at least 2"):
+    with pytest.raises(DataError, match=r"^counts of 1 class; expected at least 2 classes$"):
         LabelPrior(np.array([5]))
-    with pytest.raises(DataError, match="fewer than 2 classes"):
+    few = r"^fewer than 2 classes have a training example; expected at least 2$"
+    with pytest.raises(DataError, match=few):
         LabelPrior(np.array([5, 0]), zero_count=ZeroCount("mask"))
+
+
+def test_two_classes_are_enough() -> None:
+    assert LabelPrior(np.array([5, 1])).trained.all()
+    masked = LabelPrior(np.array([5, 0, 1]), zero_count=ZeroCount("mask"))
+    assert masked.trained.tolist() == [True, False, True]
+
+
+def test_groups_of_a_file_are_by_name_or_by_number() -> None:
+    names = GroupRule(listed={"b": "wild", "a": "tame"}, place="groups.csv")
+    groups = LabelPrior(np.array([5, 1]), ("a", "b")).groups(names)
+    assert {name: mask.tolist() for name, mask in groups.masks.items()} == {
+        "wild": [False, True],
+        "tame": [True, False],
+    }
+    numbers = GroupRule(listed={"0": "tame", "1": "wild"}, place="groups.csv")
+    assert LabelPrior(np.array([5, 1])).groups(numbers).masks["wild"].tolist() == [False, True]
 
 
 def test_group_boundaries_can_be_moved_and_not_crossed() -> None:

@@ -341,7 +341,7 @@ def test_memory_is_of_classes_and_bins_not_rows() -> None:
     labels = np.arange(200) % 50
     wise.update(probabilities, labels)
     peaks = []
-    for times in (2, 40):
+    for times in (20, 200):
         tracemalloc.start()
         for _ in range(times):
             wise.update(probabilities, labels)

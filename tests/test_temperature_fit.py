@@ -202,3 +202,16 @@ def test_the_scale_is_named_where_it_is_the_reason(tmp_path: Path, factor: float
     if 1 < factor < 1e100:
         with pytest.raises(DataError, match="do not tell the classes apart"):
             temperature_of(tmp_path, -logits * factor, labels)
+
+
+def test_a_step_past_what_is_known_goes_to_the_geometric_middle() -> None:
+    """Sums whose bend tells of a minimum beyond the point where the slope has been seen to rise."""
+    search = InverseSearch()
+    sums = LogLossSums(1.0, np.zeros(2))
+    sums.support, sums.slope, sums.curvature = np.ones(2, np.int64), np.ones(2), np.full(2, 10.0)
+    assert search.after(sums) == pytest.approx(np.exp(-1 / 11))
+    sums.inverse, sums.slope = 0.25, np.full(2, -1.0)  # bend 0.25^2 * 10 - 0.25: a step of 0.67
+    assert search.after(sums) == pytest.approx(0.25 * np.exp(0.25 / 0.375))
+    sums.curvature = np.full(2, 4.5)  # a step of 8
+    assert search.after(sums) == pytest.approx(0.5)
+    assert (search.low, search.high) == (0.25, 1.0)

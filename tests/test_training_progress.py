@@ -44,6 +44,23 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_a_narrow_bar_is_brief_and_follows_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setattr("lacal.cli.training_progress.REFRESH", 0.0)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    with TrainingProgress() as progress:
+        progress.started(8, 0)
+        progress.step(0.25)
+        progress._bar.refresh()
+        assert "loss 0.25" in screen.getvalue()
+        progress.epoch(epoch(0))
+        progress._bar.refresh()
+    assert "epoch 1: loss 0.5, val 25.0 %, rate 0.05" in screen.getvalue()
+    assert "balanced" not in screen.getvalue()
+
+
 def test_on_a_terminal_there_is_a_bar_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)

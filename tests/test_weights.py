@@ -116,6 +116,7 @@ def spoiled(row: int, value: float) -> NDArray[np.float64]:
         (spoiled(7, -1), "'w': row 7 weighs -1.0, expected a finite number from 0"),
         (spoiled(89, np.nan), "row 89 weighs nan"),
         (spoiled(0, np.inf), "row 0 weighs inf"),
+        (spoiled(3, 1e-101), r"row 3 weighs 1e-101, expected 0 or a number from 1e-100 to 1e+100"),
         (np.zeros(90), "no row carries a label and a weight above 0"),
         (np.ones((90, 2)), "of 2 dimensions, expected one number a row"),
         (np.array(["x"] * 90), "expected one number a row"),

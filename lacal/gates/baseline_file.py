@@ -1,6 +1,5 @@
 """The file of a baseline: `lacal evaluate`'s JSON, read as the foreign file it is, every field that is used checked."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,14 @@ import numpy as np
 
 from lacal.classes.names import shown
 from lacal.errors import DataError
-from lacal.formats.shown import place
+from lacal.formats.shown import place, reason
+from lacal.formats.text import read_text, strict_json
 from lacal.gates.baseline import Baseline
 from lacal.gates.words import is_gain
 from lacal.measure import Measure
 from lacal.probabilities import Probabilities
 
 SCHEMA_VERSION = 1  # of the JSON that is understood
-MOST_BYTES = 1 << 28  # JSON of 100,000 classes has some 20 MB
 HOW = "a baseline is the JSON of an earlier run: lacal evaluate ... --report METRICS.json"
 _ROUNDING = 1e-9  # of a number at the end of its range
 
@@ -49,23 +48,14 @@ def read_baseline(path: Path) -> Baseline:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    where = place(path)
     try:
-        if path.exists() and not path.is_file():
-            raise DataError(f"{where}: is no regular file; {HOW}")
-        if path.exists() and path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{where}: is larger than any result of lacal evaluate; {HOW}")
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"{where}: there is no such file (--baseline)") from error
-    except OSError as error:
-        raise DataError(
-            f"{where}: cannot be read ({error.strerror or error}) (--baseline)"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: is not JSON; {HOW}") from error
+        content = strict_json(read_text(path))
+    except DataError as error:
+        raise DataError(f"{error}; {HOW}") from error
+    except ValueError as error:
+        raise DataError(f"{place(path)}: is not JSON ({reason(error)}); {HOW}") from error
     if not isinstance(content, dict):
-        raise DataError(f"{where}: is no result of lacal evaluate; {HOW}")
+        raise DataError(f"{place(path)}: is no result of lacal evaluate; {HOW}")
     return content
 
 

@@ -9,7 +9,6 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 
 from lacal.gates.expression import (
-    Arithmetic,
     Comparison,
     Condition,
     Gate,
@@ -71,9 +70,10 @@ def _value(quantity: Quantity, measures: Measures) -> float | None:
             measure, which = measure_of(name, measures)
             number: float | None = getattr(measure, which)
             return number
-        case Arithmetic(sign, left, right):
-            first, second = _value(left, measures), _value(right, measures)
-            return None if first is None or second is None else _finite(_SIGNS[sign](first, second))
+    first, second = _value(quantity.left, measures), _value(quantity.right, measures)
+    return (
+        None if first is None or second is None else _finite(_SIGNS[quantity.sign](first, second))
+    )
 
 
 def _finite(value: float) -> float | None:

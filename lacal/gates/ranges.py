@@ -5,7 +5,6 @@ import math
 from lacal.classes.names import shown
 from lacal.errors import UsageError
 from lacal.gates.expression import (
-    Arithmetic,
     Comparison,
     Gate,
     Name,
@@ -66,16 +65,15 @@ def _range(quantity: Quantity, measures: Measures) -> Range:
             return value, value
         case Name(name):
             return _of_measure(*measure_of(name, measures))
-        case Arithmetic(sign, left, right):
-            first, second = _range(left, measures), _range(right, measures)
-            if sign == "*":
-                ends = [0.0 if 0 in (x, y) else x * y for x in first for y in second]
-                return min(ends), max(ends)
-            if sign == "-":
-                second = -second[1], -second[0]
-            ends = [first[0] + second[0], first[1] + second[1]]
-            # Infinity less infinity: where arithmetic overflowed, nothing is known.
-            return _ANY if any(map(math.isnan, ends)) else (ends[0], ends[1])
+    first, second = _range(quantity.left, measures), _range(quantity.right, measures)
+    if quantity.sign == "*":
+        ends = [0.0 if 0 in (x, y) else x * y for x in first for y in second]
+        return min(ends), max(ends)
+    if quantity.sign == "-":
+        second = -second[1], -second[0]
+    ends = [first[0] + second[0], first[1] + second[1]]
+    # Infinity less infinity: where arithmetic overflowed, nothing is known.
+    return _ANY if any(map(math.isnan, ends)) else (ends[0], ends[1])
 
 
 def _of_measure(measure: Measure, which: str) -> Range:

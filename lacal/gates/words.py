@@ -22,6 +22,8 @@ def apart(first: float, second: float, unit: str) -> tuple[str, str]:
     Example:
         >>> apart(0.35001, 0.35, "share")
         ('35.001 %', '35.000 %')
+        >>> apart(1e-30, 0.0, "share")  # nobody would read more digits
+        ('0.0000000000000000 %', '0.0000000000000000 %')
     """
     for digits in range(2, _MOST_DIGITS):
         shown = amount(first, unit, digits), amount(second, unit, digits)

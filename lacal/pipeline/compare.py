@@ -114,14 +114,7 @@ class MethodComparison:
     @property
     def unadjusted(self) -> MethodRow:
         """The row of the model as it is."""
-        return self.of(UNADJUSTED)
-
-    def of(self, name: str) -> MethodRow:
-        """The row of a method; KeyError where it is not in the table."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise KeyError(name)
+        return next(one for one in self.rows if one.name == UNADJUSTED)
 
     @property
     def close(self) -> tuple[MethodRow, ...]:

@@ -73,11 +73,6 @@ class Scored:
         return self.measured.tally
 
     @property
-    def unadjusted(self) -> ClassTally:
-        """Errors of the plain argmax."""
-        return self.measured.tally if self.before is None else self.before.tally
-
-    @property
     def tuned_share(self) -> float:
         """Share of the tuned rows that were seen again."""
         return self.overlap.share

@@ -16,6 +16,7 @@ from lacal.metrics import ClassTally
 from lacal.pipeline.tuning_record import record_of
 from lacal.rows.fingerprint import RowSketch
 from lacal.rows.source import Source, device_source, require_labels
+from lacal.tau.grid import lowest_on
 from lacal.tau.path import Plateau, TauPath, TauPathAccumulator
 from lacal.tau.resampling import Bootstrap, CrossFit, Sample, bootstrap, cross_fit
 from lacal.tau.selection import RULES, Lattice, Rule
@@ -167,7 +168,7 @@ def tuning_of(
     if not exact:
         picks = {rule: _nearest(search.grid, tau) for rule, tau in picks.items()}
     curve = path.balanced_error(search.grid)
-    picks["grid"] = float(search.grid[int(curve.argmin())])
+    picks["grid"] = lowest_on(search.grid, curve)
     tau = picks[search.rule]
     at_picks = path.balanced_error(np.array(list(picks.values())))
     before, after = _tally(path, unadjusted), _tally(path, path.right_at(tau))

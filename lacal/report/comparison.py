@@ -7,6 +7,7 @@ from lacal.formats.shown import printable
 from lacal.metrics import Gain, Score
 from lacal.pipeline.candidates import UNADJUSTED
 from lacal.pipeline.compare import EVERY_CLASS, MethodComparison, MethodRow, SplitFacts
+from lacal.pipeline.doubts import at_chance
 from lacal.pipeline.split_overlap import found_again
 from lacal.report.document import Block
 from lacal.report.numbers import SCHEMA_VERSION, Json, gain_of, group_rule, rate, score_json
@@ -28,6 +29,7 @@ def comparison_warnings(found: MethodComparison) -> list[str]:
             f"{len(val.absent)} of {found.prior.class_counts.size} classes {have} no validation row; the fits leave "
             f"{them} as temperature does: {some_classes(list(val.absent), names)}"
         )
+    warnings += at_chance(found.best.measured.tally)
     return warnings + absent(found.best.measured.tally, names, "test row")
 
 

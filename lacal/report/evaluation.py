@@ -10,6 +10,7 @@ from lacal.classes.target import TargetPrior
 from lacal.formats.shown import printable
 from lacal.measure import Measure
 from lacal.measures import measures
+from lacal.pipeline.doubts import at_chance
 from lacal.pipeline.evaluate import Evaluation
 from lacal.pipeline.temperature import Temperature
 from lacal.report.class_mix import (
@@ -121,6 +122,7 @@ def evaluation_warnings(one: Evaluated) -> list[str]:
         *of_training(found.calibration, found.inference),
         *of_other_logits(found.calibration, found.inference),
         *of_gain(found.gain),
+        *at_chance(found.tally),
         *target_warnings(found.tally, one.target, one.class_names),
         *raised_error(found.unadjusted, found.tally, found.paired, one.target),
         *(other_shares(one.target, one.taken, one.place) if found.measured.top else ()),

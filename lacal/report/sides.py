@@ -32,6 +32,8 @@ def without_suffix(sides: tuple[str, str]) -> tuple[str, str]:
     Example:
         >>> without_suffix(("tau_1.parquet", "best.parquet"))
         ('tau_1', 'best')
+        >>> without_suffix(("tau_1.parquet", "best.npz"))
+        ('tau_1.parquet', 'best.npz')
     """
     first, second = (PurePath(one) for one in sides)
     if first.suffix != second.suffix or first.stem == second.stem:

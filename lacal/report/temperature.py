@@ -83,8 +83,10 @@ def temperature_verdict(found: Temperature, place: str, both: Both | None) -> st
 def _moved(before: CalibrationError, after: CalibrationError) -> str:
     """How the calibration error goes with it, and whether its interval tells that from chance."""
     was, now, low, high = before.value, after.value, before.low, before.high
-    if was is None or now is None or low is None or high is None:
-        return ""
+    assert was is not None  # as the log loss of the same rows
+    assert now is not None
+    assert low is not None
+    assert high is not None
     within = "within" if low <= now <= high else "beyond"
     change = f"from {100 * was:.1f} to {100 * now:.1f} %"
     return f"; the calibration error goes {change} there, {within} its interval at T = 1"

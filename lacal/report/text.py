@@ -162,7 +162,7 @@ def inspection(
     rows = [
         ["rows x classes", f"{seen.rows:,} x {source.classes:,}"],
         ["stored as", source.stored],
-        ["logits", f"{seen.low:.4g} .. {seen.high:.4g}"],
+        ["log-probabilities" if seen.log_probs else "logits", f"{seen.low:.4g} .. {seen.high:.4g}"],
         ["class names", "yes" if (source.class_names or (prior and prior.class_names)) else "no"],
         ["labelled rows", f"{labelled:,}"],
     ]

@@ -8,6 +8,7 @@ import numpy as np
 from lacal.calibration import Calibration
 from lacal.classes.names import some_classes
 from lacal.metrics import ClassTally, Gain
+from lacal.pipeline.doubts import against_counts, at_chance
 from lacal.pipeline.tune_tau import Tuning
 from lacal.ranks import rank_correlation
 from lacal.trained import record_of_logits, same_model
@@ -36,6 +37,11 @@ def of_tuning(found: Tuning) -> list[str]:
             f"all tau is near {_near(found):.3g}); widen it with --grid"
         )
     warnings += _weak_norms(found.calibration)
+    if (
+        gain.low <= 0
+    ):  # a model that predicts one class alone is no better than guesses, and mended by tau
+        warnings += at_chance(found.unadjusted)
+    warnings += against_counts(found.unadjusted, found.calibration.prior.class_counts)
     warnings += absent(found.unadjusted, found.calibration.class_names, "validation row")
     if not found.exact:
         warnings.append("with the bias kept the curve is known on the grid only")

@@ -169,8 +169,7 @@ def group_curves(shown: GroupCurves) -> Any:
     number_ticks(one.xaxis, low, high, 6)
     below(one, shown.symbol)
     above(one, "balanced error within the group, %", left=-LEFT)
-    if shown.tau is not None:
-        one.axvline(shown.tau, color=colour("accent"), linewidth=1.0, gid="part-tau")
+    one.axvline(shown.tau, color=colour("accent"), linewidth=1.0, gid="part-tau")
     gap = GROUP / plot * (top - bottom)
     places = apart([100 * each.errors[-1] for each in shown.curves], gap, bottom, top)
     for each, place in zip(shown.curves, places, strict=True):

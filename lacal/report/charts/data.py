@@ -110,12 +110,12 @@ class GroupCurves:
 
     Attributes:
         curves: One a group that has rows.
-        tau: To be marked; None for none.
+        tau: To be marked.
         symbol: Name of the axis.
     """
 
     curves: tuple[GroupCurve, ...]
-    tau: float | None
+    tau: float
     symbol: str = "tau"
 
 

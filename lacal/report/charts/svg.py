@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lacal.atomic import check_target, writing
+from lacal.atomic import check_target, make_folder, writing
 from lacal.errors import UsageError
 from lacal.report.charts.style import LIGHT, applied
 from lacal.report.page.content import Chart
@@ -114,7 +114,7 @@ def write_plots(charts: Iterable[Chart], folder: Path, *, force: bool) -> list[P
 
 def _made(folder: Path) -> None:
     try:
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
     except FileExistsError:
         raise UsageError(f"{folder}: is not a folder; name one for the charts") from None
     except OSError as error:

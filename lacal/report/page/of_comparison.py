@@ -127,10 +127,8 @@ def _best(found: MethodComparison) -> list[Section]:
         class_names=names,
         groups=found.groups,
     )
-    sections = [replace(recall, title=f"{recall.title}: {what}")]
-    if confidence is not None:
-        sections.append(replace(confidence, title=f"{confidence.title}: {what}"))
-    return [*sections, replace(classes, title=f"{classes.title}: {what}")]
+    assert confidence is not None  # every method has the probabilities of every class
+    return [replace(one, title=f"{one.title}: {what}") for one in (recall, confidence, classes)]
 
 
 def _facts(found: MethodComparison) -> list[tuple[str, str]]:

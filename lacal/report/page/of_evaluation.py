@@ -59,8 +59,9 @@ def answer(one: Evaluated) -> str:
         )
     changed = f"from {_percent(before.balanced())} to {_percent(now)}"
     interval = f"95 % interval {points(gain.low)} to {points(gain.high)}"
-    if gain.value == gain.low == gain.high == 0:
-        return f"{_what(one.found.calibration)} changes no decision {on}: the balanced error is {_percent(now)}."
+    paired = one.found.paired
+    if paired is not None and not (paired.mended.any() or paired.broken.any()):
+        return f"{_what(one.found.calibration)} mends and breaks no row {on}: the balanced error stays {_percent(now)}."
     if gain.value <= 0:
         return f"{_what(one.found.calibration)} does not lower the balanced error {on}: it goes {changed}, {interval}."
     sure = "" if gain.low > 0 else ", though the interval includes 0"
@@ -101,8 +102,9 @@ def _percent(one: Rate) -> str:
 
 
 def _between(one: Rate) -> str:
-    if one.low is None or one.high is None:
-        return "unknown"
+    """Of rows that are labelled: there are no errors to tell of others."""
+    assert one.low is not None
+    assert one.high is not None
     return f"{100 * one.low:.1f} to {100 * one.high:.1f}"
 
 
@@ -165,8 +167,7 @@ def curve_of(found: Evaluation, groups: Groups | None) -> Curve | None:
 
 def _words(found: Evaluation) -> tuple[str, ...]:
     calibration = found.calibration
-    if calibration is None:
-        return ()
+    assert calibration is not None  # or there is no curve
     if found.tuned_share > 0:
         return (
             f"Tau = {calibration.tau:.4g} was tuned on rows that are among these, so its error here flatters it.",

@@ -79,10 +79,10 @@ def _answer(report: "TrainingReport") -> str:
 
 
 def _with_interval(one: Rate) -> str:
-    if one.value is None:
-        return "n/a"
-    if one.low is None or one.high is None:
-        return percent(one.value)
+    """Of rows that are labelled, as those of a run are."""
+    assert one.value is not None
+    assert one.low is not None
+    assert one.high is not None
     return f"{percent(one.value)} ({100 * one.low:.1f} to {100 * one.high:.1f})"
 
 
