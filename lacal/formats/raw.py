@@ -104,8 +104,6 @@ def rows_of(
 
 def kind_of(dtype: np.dtype[Any]) -> Kind:
     """What the values of a numpy type are to lacal."""
-    if dtype.subdtype is not None or dtype.kind == "V":
-        return "other"
     if dtype.kind == "f":
         return (
             "float" if dtype.itemsize <= 8 else "other"

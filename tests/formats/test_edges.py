@@ -15,7 +15,7 @@ import pytest
 from lacal.errors import DataError, RunError
 from lacal.formats import open_table, read_text
 from lacal.formats.npy import HEADER_LIMIT, read_header
-from lacal.formats.raw import fill, kind_of, read_errors
+from lacal.formats.raw import RawArray, fill, kind_of, read_errors
 from lacal.formats.shown import listed, place, printable, reason
 from lacal.formats.sniff import _called, first_bytes, is_folder, is_pattern, sniff
 from lacal.formats.zipped import RATIO_FREE, RATIO_LIMIT, _refuse_bomb, zip_errors
@@ -234,6 +234,14 @@ def test_a_read_that_fails_in_whole_sentences(tmp_path: Path) -> None:
     )
     sentence = f"{tmp_path}: could not be read on: no luck"
     assert said(RunError, lambda: act(OSError(5, "no luck"))) == sentence
+
+
+@pytest.mark.parametrize("fortran_order", [False, True])
+def test_bytes_that_are_not_there_any_more(tmp_path: Path, fortran_order: bool) -> None:
+    (tmp_path / "a").write_bytes(bytes(40))
+    array = RawArray(tmp_path / "a", 0, (3, 2), np.dtype("f8"), fortran_order)
+    assert said(RunError, lambda: list(array.blocks(2))).startswith(f"{tmp_path}/a: became shorter")
+    assert said(RunError, array.read).startswith(f"{tmp_path}/a: became shorter")
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ import pytest
 from lacal.errors import DataError, RunError
 from lacal.formats import arrow_claims as claims
 from lacal.formats import open_table
+from lacal.formats.arrow_batches import batches
 from lacal.formats.arrow_columns import described, is_plain_list, with_length, without_nulls
 from lacal.formats.arrow_faults import arrow_errors
+from lacal.formats.shown import reason
 from lacal.formats.table import Field, MayBeEmpty, Noted, Scored, Untyped
 from tests.faults.spoiling import ipc_bytes, parquet_bytes
 
@@ -207,8 +209,25 @@ def test_what_pyarrow_raises_becomes_a_sentence(tmp_path: Path) -> None:
         NotImplementedError(), RuntimeError(), TypeError(), ValueError(),
     )  # fmt: skip
     for error in damaged:
-        with pytest.raises(DataError, match="its writer was probably interrupted"):
+        with pytest.raises(DataError) as caught:
             act(error)
+        assert str(caught.value) == (
+            f"{tmp_path}: cannot be read ({reason(error)}); its writer was probably interrupted or the file was "
+            "changed, write or copy it again"
+        )
+
+
+@pytest.mark.parametrize("layout", ["parquet", "arrow file", "arrow stream"])
+def test_no_column_is_read_but_those_asked_for(tmp_path: Path, layout: Any) -> None:
+    table = pa.table({name: np.arange(5.0) + i for i, name in enumerate("wxyz")})
+    data = (
+        parquet_bytes(table) if layout == "parquet" else ipc_bytes(table, stream="stream" in layout)
+    )
+    path = written(tmp_path, "a", data)
+    wanted = [Field(name, "float", (5,), "double") for name in "zx"]
+    (batch,) = batches(path, layout, wanted, 10)
+    assert sorted(batch.schema.names) == ["x", "z"]
+    assert batch.column("z").to_pylist() == [3, 4, 5, 6, 7]
 
 
 # Claims
@@ -279,7 +298,9 @@ def test_what_a_batch_unpacks_to_is_counted_to_the_byte(
     monkeypatch.setattr(claims, "RATIO_FREE", unpacked)
     assert open_table(path).read("x").shape == (1000,)
     monkeypatch.setattr(claims, "RATIO_FREE", unpacked - 1)
-    with pytest.raises(DataError, match=f"to {unpacked:,} bytes, more than 0:1"):
+    with pytest.raises(
+        DataError, match=f"^{path}: a batch .* to {unpacked:,} bytes, more than 0:1"
+    ):
         open_table(path).read("x")
     if index:
         monkeypatch.setattr(claims, "RATIO_FREE", 799)

@@ -128,7 +128,9 @@ def test_a_damaged_member_that_is_read_whole(tmp_path: Path) -> None:
         tmp_path, "b.npz", data.replace(np.float64(7).tobytes(), np.float64(6).tobytes())
     )
     table = open_table(path)
-    assert said(DataError, lambda: table.read("x")).startswith(f"{path}: is a damaged zip file (")
+    sentence = f"{path}: is a damaged zip file ("
+    assert said(DataError, lambda: table.read("x")).startswith(sentence)
+    assert said(DataError, lambda: list(table.blocks(["x"], 7))).startswith(sentence)
 
 
 # Parts
@@ -264,7 +266,10 @@ def test_blank_lines_within_the_bytes_that_are_looked_at(
     for size in (3, 1 << 20):
         monkeypatch.setattr(delimited, "BLOCK_SIZE", size)
         assert delimited._count_records(written(tmp_path, "a.csv", "x\n1\n2" + "\n" * 8)) == 2
-        assert delimited._count_records(written(tmp_path, "a.csv", "x\n1\n2" + "\n" * 9)) == 3
+        path = written(tmp_path, "a.csv", "x\n1\n2" + "\n" * 9)
+        assert delimited._count_records(path) == 3
+        sentence = f"{path}: holds 2 records on 3 lines; quotes may not span lines"
+        assert said(DataError, lambda p=path: open_table(p).read("x")) == sentence  # type: ignore[misc]
 
 
 def test_blocks_are_large_enough_for_long_rows(
@@ -287,6 +292,7 @@ def test_a_mark_at_the_start_of_a_text_alone(tmp_path: Path) -> None:
     assert open_table(written(tmp_path, "b.txt", "aX\n")).read("").tolist() == ["aX"]
     assert [one.tolist() for (one,) in open_table(path).blocks([""], 1)] == [["a"], ["\ufeffb"]]
     assert lines.open_lines(written(tmp_path, "a.txt", "\n\n")).read("").dtype == np.dtype("U1")
+    assert lines.open_lines(written(tmp_path, "a.txt", "\n\n")).read("").shape == (0,)
 
 
 # .safetensors

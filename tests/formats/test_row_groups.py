@@ -59,7 +59,9 @@ class Failing(io.BytesIO):
         return super().write(data)
 
 
-@pytest.mark.parametrize("error", [OSError("full"), ValueError("closed"), pa.ArrowInvalid("no")])
+@pytest.mark.parametrize(
+    "error", [OSError("full"), ValueError("closed"), pa.ArrowNotImplementedError("no")]
+)
 def test_a_writer_that_is_given_up_says_what_went_wrong_first(error: Exception) -> None:
     file, kept = Failing(), []
 

@@ -1,4 +1,4 @@
-"""Every sentence with which a reader refuses a file, whole, as it is kept in tests/golden/refusals.txt.
+"""Every sentence with which a reader refuses a file, whole, as it is kept in tests/formats/refusals.txt.
 
 `python -m tests.formats.test_sentences` writes that file anew. Other libraries' words are left out of it.
 """
@@ -37,7 +37,7 @@ from tests.formats.test_spoiled import (
     zip_bytes,
 )
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "refusals.txt"
+GOLDEN = Path(__file__).with_name("refusals.txt")
 OTHERS_WORDS = re.compile(r"(damaged zip file|cannot be read|as tensors) \(.*\); ")
 F4 = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 
@@ -95,9 +95,11 @@ BYTES: dict[str, tuple[str, bytes]] = {
     "npy of sizes that are none": ("a", claim("(4.0, 4)")),
     "npy one byte short": ("a", ONE[:-1]),
     "npy subarray": ("a", npy_bytes(np.zeros(2, [("a", "f4", 3)]))),
+    "npy objects in a structure": ("a", claim("(2,)", "[('a', '|O')]")),
     "npy columns of nothing": ("a", turned("(1000000000000000, 0)", "'<f4'")),
     "npy columns not UTF-8": ("a", turned("(1, 2)", "'|S1'", b"a\xff")),
     "npy columns not Unicode": ("a", turned("(1, 2)", "'<U1'", b"a\0\0\0\xff\xff\xff\x7f")),
+    "npz not UTF-8": ("a", zip_bytes([("x.npy", npy_bytes(np.array([b"a", b"\xff"])))])),
     "npz columns not UTF-8": ("a", zip_bytes([("x.npy", turned("(1, 2)", "'|S1'", b"a\xff"))])),
     "npz two in one": ("a", zip_bytes([("x.npy", ONE)]) * 2),
     "npz members beyond the file": ("a", directory(20, 1 << 30)),

@@ -147,8 +147,23 @@ def test_nonsense_in_a_zip(tmp_path: Path) -> None:
 def test_absent_torch_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(torch.ones(2), tmp_path / "a.pt")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'lacal\[torch\]'"):
+    with pytest.raises(MissingExtra) as missing:
         open_table(tmp_path / "a.pt")
+    assert str(missing.value) == str(MissingExtra("torch", "torch", "reading a .pt file"))
+    assert "pip install 'lacal[torch]'" in str(missing.value)
+
+
+def test_what_torch_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("why\nand advice")
+
+    torch.save(torch.ones(2), tmp_path / "a.pt")
+    monkeypatch.setattr(torch, "load", fails)
+    with pytest.raises(DataError) as damaged:
+        open_table(tmp_path / "a.pt")
+    assert str(damaged.value) == (
+        f"{tmp_path}/a.pt: cannot be read as tensors (why); the file is damaged, save it again"
+    )
 
 
 @pytest.mark.parametrize("forced", [False, True])
