@@ -10,7 +10,7 @@ collect_ignore_glob = (
         "lacal/training/*.py",
         "lacal/tau/on_device.py",
         "lacal/tau/torch_rows.py",
+        "tests/contracts/*.py",
         "tests/minimising.py",
-        "tests/training/killed_training.py",
     ]
 )

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import ArrayLike, NDArray
+
+torch = pytest.importorskip("torch")
 
 import lacal.fits
 import lacal.losses
