@@ -14,12 +14,12 @@ import re
 import secrets
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedWriter
 from pathlib import Path
 
 from lacal.errors import RunError, UsageError
-from lacal.formats.sniff import is_pattern
+from lacal.formats.sniff import IMAGE_SUFFIXES, is_pattern
 
 # Characters of the target's name in its temporary's: names are capped at 255 bytes on most file
 # systems, a character takes up to 4, and host, process id, random part and suffix need 40.
@@ -46,16 +46,19 @@ def check_target(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> N
     target = _resolved(path)
     if target.is_dir():
         raise UsageError(f"{path}: is a folder; name the file to write")
-    if target.parent.exists() and not target.parent.is_dir():
-        raise UsageError(f"{path}: {path.parent} is not a folder; name another place")
-    if not target.parent.is_dir():
-        raise UsageError(f"{path}: folder {path.parent} does not exist; create it first")
+    linked = path.is_symlink()
+    folder = target.parent if linked else path.parent
+    named = f"{path}: is a link to {target}, where" if linked else f"{path}:"
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{named} {folder} is not a folder; name another place")
+    if not folder.is_dir():
+        raise UsageError(f"{named} folder {folder} does not exist; create it first")
     for given in inputs:
-        if _is_one_of(target, _files(given)):
+        if identities([target]) & identities(_files(given)):
             raise UsageError(
                 f"{path}: is also an input and would be overwritten; name another file"
             )
-        if any(_would_be_part(one, given) for one in (path, target)):
+        if any(would_be_part(one, given) for one in (path, target)):
             raise UsageError(
                 f"{path}: would be read as a part of the input {given}; name a file elsewhere"
             )
@@ -74,7 +77,7 @@ def check_target(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> N
         # A read-only folder is the user's to mend, as a missing one is; a full or failing disk is the machine's.
         kind = RunError if error.errno in (*_TOO_FULL, errno.EIO) else UsageError
         raise kind(
-            f"{path}: folder {path.parent} cannot be written to ({_reason(error)}); choose another"
+            f"{named} folder {folder} cannot be written to ({_reason(error)}); choose another"
         ) from error
 
 
@@ -169,18 +172,30 @@ def _files(given: Path) -> list[Path]:
     return [given]
 
 
-def _is_one_of(target: Path, files: list[Path]) -> bool:
-    return target.exists() and any(one.exists() and target.samefile(one) for one in files)
+def identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
+    """Device and inode of those paths that are there: what tells a file, whatever it is called."""
+    found = set()
+    for one in paths:
+        with contextlib.suppress(OSError, ValueError):  # not there, or a NUL in its name
+            status = one.stat()
+            found.add((status.st_dev, status.st_ino))
+    return found
 
 
-def _would_be_part(path: Path, given: Path) -> bool:
+def would_be_part(path: Path, given: Path) -> bool:
     """Whether a file written there would be found in the input's folder or by its pattern."""
     if given.is_dir():
-        return path.parent.samefile(given)
+        if identities([path.parent]) & identities([given]):
+            return True
+        # Images are found however deep they lie.
+        return (
+            path.name.lower().endswith(IMAGE_SUFFIXES)
+            and given.resolve() in _resolved(path).parents
+        )
     if not is_pattern(given) or not fnmatch.fnmatchcase(path.name, given.name):
         return False
     folders = glob.glob(str(given.parent))  # noqa: PTH207 - it may be absolute
-    return any(path.parent.samefile(folder) for folder in folders)
+    return bool(identities([path.parent]) & identities(map(Path, folders)))
 
 
 def _linked(temporary: Path, target: Path, path: Path) -> bool:

@@ -107,6 +107,9 @@ def test_a_link_leads_to_the_same_run(tmp_path: Path) -> None:
         (lambda content: content.replace(b'"rows":14', b'"rows":"x"', 1), 0),
         (lambda content: b"\0" * 400, 0),
         (lambda content: b"\xff\xfe\n", 0),
+        (lambda content: b'{"type":"p\xff"}\n', 0),
+        (lambda content: b'{"type":' + b"[" * 100_000 + b"\n", 0),
+        (lambda content: b'{"x":' + b"[" * 100_000 + b"\n", 0),
         (lambda content: b"", 0),
     ],
 )

@@ -40,12 +40,12 @@ def test_a_long_amount_reads_back_exactly() -> None:
 
 
 @pytest.mark.parametrize("rule", ["", "smooth", "smooth:1:2", "smooth:", "smooth:0", "smooth:-1", "smooth:nan",
-                                  "smooth:inf", "drop", "mask:1", "error:2"])  # fmt: skip
+                                  "smooth:inf", "smooth:1.1e12", "smooth:1e308", "drop", "mask:1", "error:2"])  # fmt: skip
 def test_nonsense_rules_are_refused(rule: str) -> None:
     with pytest.raises(UsageError) as refused:
         ZeroCount.parse(rule)
     assert str(refused.value) == (
-        f"--zero-count: got {rule!r}, expected error, mask or smooth:K with K > 0 (such as smooth:1)"
+        f"--zero-count: got {rule!r}, expected error, mask or smooth:K with 0 < K <= 1e+12 (such as smooth:1)"
     )
 
 

@@ -85,6 +85,9 @@ class Counts:
         place = str(self.path)
         if self.names is not None:
             _check_pairs(self.names, values, place)
+            check_distinct(
+                self.names, place
+            )  # before the number of classes, which a twin makes wrong
         if self.counted and classes is not None:
             values = np.pad(values, (0, max(0, classes - values.size)))
         if classes is not None and values.size != classes:
@@ -96,9 +99,7 @@ class Counts:
             raise DataError(
                 f"{place}: has {values.size} counts, {logits_place} has {classes} classes; {hint}"
             )
-        if self.names is not None:
-            check_distinct(self.names, place)
-        elif self.placed:
+        if self.placed:
             _refuse_numbered_names(class_names, place, logits_place)
         return values, agree(class_names, logits_place, self.names, place)
 

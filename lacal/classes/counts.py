@@ -22,6 +22,7 @@ from lacal.classes.counts_text import (
     Wanted,
     csv_counts,
     json_counts,
+    key_columns,
     list_file_counts,
 )
 from lacal.classes.names import shown
@@ -66,7 +67,7 @@ def read_counts(
         values = _parsed(values, path)
     if from_labels:
         return Counts(path, np.bincount(_training_labels(values, path)), counted=True)
-    return in_class_order(path, values, _keys(table, field), table.class_names)
+    return in_class_order(path, values, _keys(table, field, wanted), table.class_names)
 
 
 def _counted(labels: Counts) -> Counts:
@@ -88,14 +89,17 @@ def _from_text(path: Path, key: str | None, from_labels: bool, wanted: Wanted) -
             return None
 
 
-def _keys(table: Table, field: str) -> list[list[str]]:
+def _keys(table: Table, field: str, wanted: Wanted) -> list[list[str]]:
     """The columns that may name the classes, beside the counts."""
     rows = table.fields[field].shape
-    return [
-        [str(value) for value in table.read(name)]
+    beside = {
+        name: [str(value) for value in table.read(name)]
         for name, one in table.fields.items()
-        if name.lower() in KEY_FIELDS and name != field and one.shape == rows
-    ]
+        if name != field
+        and one.shape == rows
+        and (one.kind in ("int", "text") or name.lower() in KEY_FIELDS)
+    }
+    return key_columns(table.path, beside, wanted)
 
 
 def _parsed(values: NDArray[np.str_], path: Path) -> NDArray[np.float64]:
@@ -133,8 +137,10 @@ def _only(table: Table, wanted: Wanted) -> str:
     ]
     if wanted.only and len(numeric) == 1:
         return numeric[0]
+    headless = any(map(str.isdecimal, table.fields))
+    hint = f"; or has the file no header? write `class,{wanted.what}` as its first line" * headless
     raise DataError(
-        f"{table.path}: which field holds the {wanted.what}s? it has {_listed(table)}; {wanted.hint}"
+        f"{table.path}: which field holds the {wanted.what}s? it has {_listed(table)}; {wanted.hint}{hint}"
     )
 
 

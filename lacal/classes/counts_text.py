@@ -3,6 +3,8 @@
 They are small, so the standard library reads them: a command on an .npz and a .csv loads no Arrow.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.classes.class_counts import Counts, in_class_order
-from lacal.classes.names import shown
+from lacal.classes.names import class_numbers, shown
 from lacal.errors import DataError
 from lacal.formats.text import Line, csv_lines, read_text, strict_json
 
@@ -19,6 +21,7 @@ COUNT_FIELDS = ("class_counts", "train_counts", "counts", "count")
 SHARE_FIELDS = ("share", "shares", "prior", "probability", "frequency")
 KEY_FIELDS = ("class", "class_name", "class_names", "label", "name")
 MOST_CLASSES = 10_000_000
+THOUSANDS = re.compile(r"[0-9]{1,3}\.[0-9]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Wanted:
         fields: Names that the column may have.
         hint: What to do where none has such a name.
         only: Take the only column of numbers, whatever its name.
+        whole: Whether every number is whole.
     """
 
     what: str = "count"
@@ -38,6 +42,7 @@ class Wanted:
     fields: tuple[str, ...] = COUNT_FIELDS
     hint: str = "name it with --counts-key"
     only: bool = False
+    whole: bool = True
 
 
 COUNTS = Wanted()
@@ -47,6 +52,7 @@ SHARES = Wanted(
     (*SHARE_FIELDS, *COUNT_FIELDS),
     "call the column of class shares `share`, or that of counts `count`",
     only=True,
+    whole=False,
 )
 
 
@@ -134,12 +140,48 @@ def csv_counts(path: Path, key: str | None = None, wanted: Wanted = COUNTS) -> C
         raise DataError(
             f"{path}: line {line}: the {wanted.what} is {shown(row[at])}, expected {wanted.numbers}"
         )
-    keys = [
-        [row[j] for row in cells]
-        for j, name in enumerate(lowered)
-        if name in KEY_FIELDS and j != at
-    ]
-    return in_class_order(path, np.array(values, np.float64), keys)
+    if wanted.whole:
+        _refuse_thousands(path, rows[1:], at)
+    columns = {name: [row[j] for row in cells] for j, name in enumerate(header) if j != at}
+    return in_class_order(path, np.array(values, np.float64), key_columns(path, columns, wanted))
+
+
+def key_columns(
+    path: Path, columns: Mapping[str, list[str]], wanted: Wanted = COUNTS
+) -> list[list[str]]:
+    """The columns that tell the classes: those of the usual names, or the only one of text, or of 0..k-1.
+
+    Args:
+        path: The file.
+        columns: The cells of every column beside the numbers.
+        wanted: What the numbers are.
+
+    Raises:
+        DataError: Several could: without one the numbers would go to the classes in the order of the lines.
+    """
+    usual = [cells for name, cells in columns.items() if name.lower() in KEY_FIELDS]
+    if usual:
+        return usual
+    found = [name for name, cells in columns.items() if None in map(_number, cells)]
+    found = found or [name for name, cells in columns.items() if class_numbers(cells) is not None]
+    if len(found) > 1:
+        listed = ", ".join(shown(name) for name in found[:12])
+        raise DataError(
+            f"{path}: which column names the classes? {listed} could; call it `class`, or write a table of "
+            f"class,{wanted.what} alone"
+        )
+    return [columns[name] for name in found]
+
+
+def _refuse_thousands(path: Path, rows: list[Line], at: int) -> None:
+    """Refuse 2.000, which is 2 to some and two thousand to others, unless other numbers tell that points are decimal."""
+    pointed = [(line, row[at].strip()) for line, row in rows if "." in row[at]]
+    if pointed and all(THOUSANDS.fullmatch(cell) for _, cell in pointed):
+        line, cell = pointed[0]
+        raise DataError(
+            f"{path}: line {line}: the count is {shown(cell)}: is that {float(cell):g}, or {cell.replace('.', '')}? "
+            "write whole numbers without a point"
+        )
 
 
 def _column(

@@ -84,6 +84,10 @@ class GroupRule:
     place: str = "--groups"
 
     def __post_init__(self) -> None:
+        if min(self.few_below, self.many_above) < 0:
+            raise UsageError(
+                f"--groups: got {self.many_above:g},{self.few_below:g}, expected training counts, which go from 0"
+            )
         if not self.few_below <= self.many_above:
             raise UsageError(
                 f"--groups: few below {self.few_below:g} and many above {self.many_above:g} overlap; "

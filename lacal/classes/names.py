@@ -7,6 +7,7 @@ spelling or order, the run stops: a prior given to the wrong classes is a loss n
 import difflib
 import shlex
 from collections.abc import Sequence
+from unicodedata import normalize
 
 from lacal.errors import DataError
 
@@ -91,9 +92,13 @@ def agree(
             f"{second_place}: classes are in another order than in {first_place}; class {at} is "
             f"{shown(second[at])} here and {shown(first[at])} there; put both in one order"
         )
+    here, there = second[at], first[at]
+    hint = "they must name the same classes"
+    if normalize("NFC", here) == normalize("NFC", there):
+        # Composed or not, an accent looks the same: it is shown by its code points.
+        hint += f", spelt the same: {here[:60]!a} and {there[:60]!a} only look alike"
     raise DataError(
-        f"{second_place}: class {at} is {shown(second[at])}, but {shown(first[at])} in {first_place}; "
-        "they must name the same classes"
+        f"{second_place}: class {at} is {shown(here)}, but {shown(there)} in {first_place}; {hint}"
     )
 
 

@@ -13,6 +13,9 @@ from lacal.classes.groups import GroupRule, Groups
 from lacal.classes.names import some_classes
 from lacal.errors import DataError, UsageError
 
+# More would drown any count, and from 1e305 on overflow the sum of a thousand.
+MOST_ADDED = 1e12
+
 
 @dataclass(frozen=True, slots=True)
 class ZeroCount:
@@ -20,7 +23,7 @@ class ZeroCount:
 
     Attributes:
         rule: "error" stops; "mask" never predicts the class; "smooth" adds `amount` to every count.
-        amount: What "smooth" adds, > 0.
+        amount: What "smooth" adds, in (0, MOST_ADDED].
     """
 
     rule: str = "error"
@@ -36,9 +39,9 @@ class ZeroCount:
             added = float(amount)
         except ValueError:
             added = 0.0
-        if rule != "smooth" or not 0 < added < float("inf"):
+        if rule != "smooth" or not 0 < added <= MOST_ADDED:
             raise UsageError(
-                f"--zero-count: got {text!r}, expected error, mask or smooth:K with K > 0 "
+                f"--zero-count: got {text!r}, expected error, mask or smooth:K with 0 < K <= {MOST_ADDED:g} "
                 "(such as smooth:1)"
             )
         return cls("smooth", added)

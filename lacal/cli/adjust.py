@@ -190,7 +190,9 @@ def _given_tau(
     from lacal.calibration import LARGEST_TAU, calibration_of
 
     if not abs(given["tau"]) < LARGEST_TAU:
-        raise UsageError(f"--tau: got {given['tau']}, expected less than {LARGEST_TAU:g}")
+        raise UsageError(
+            f"--tau: got {given['tau']}, expected a number between {-LARGEST_TAU:g} and {LARGEST_TAU:g}"
+        )
     prior = required_prior_of(given, counts, source)
     return calibration_of(
         given["method"],

@@ -1,7 +1,7 @@
 """The commands by name; each is a file of this folder, imported when it is named, and not to be listed."""
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,6 +32,17 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, or None where there is none of that name."""
         return command_named(cmd_name) if cmd_name in COMMANDS else None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an option of the group that stands behind it is told its place."""
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            if not any(name in one.opts for one in self.params):
+                raise
+            told = f"{name}: goes before the command: lacal {name} ... {ctx.invoked_subcommand} ..."
+            raise click.UsageError(told, error.ctx) from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
         """The commands that begin so, for which none of them is imported, and the group's own options."""

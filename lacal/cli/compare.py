@@ -22,6 +22,7 @@ from lacal.cli.options import (
     force_adjust_option,
     inputs_of,
     refuse_typed,
+    refuse_unknown_skips,
     source_options,
     source_options_of,
 )
@@ -169,6 +170,7 @@ def _methods(
         check_target(output, force=given["force"], inputs=inputs)
     counts = counts_of(given)
     val, test = (_split(path, counts, given) for path in (first, second))
+    refuse_unknown_skips(given, val, test)
     agree(val.class_names, val.place, test.class_names, test.place)
     for split in (val, test):
         refuse_corrected(training_of(split), split.place, force=given["force_adjust"])

@@ -4,6 +4,7 @@ Precedence: command line, then LACAL_* environment, then this, then defaults. Th
 for every command that runs a model, unless the command's own table says otherwise.
 """
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,26 @@ def defaults(config: str | None) -> dict[str, Any]:
     tool = _parsed(PROJECT).get("tool", {})
     own = tool.get("lacal", {}) if isinstance(tool, dict) else {}
     return _tables(own, FOUND)
+
+
+def unread_variables(command: str) -> list[str]:
+    """About variables of the environment that begin as a command's do, and set none of its options.
+
+    LACAL_TUNETAU_SELECT is meant for tune-tau: underscores do not count.
+    """
+    from lacal.classes.names import near_miss
+
+    prefix = f"LACAL_{command.replace('-', '_').upper()}_"
+    options = (one for one in command_named(command).params if isinstance(one, click.Option))
+    known = tuple(f"{prefix}{one.name}".upper() for one in options)
+    begins = prefix.replace("_", "")
+    return [
+        f"{name} in the environment sets no option of {command}.{near_miss(name, known)}"
+        for name in sorted(os.environ)
+        if name.startswith("LACAL_")
+        and name not in known
+        and name.replace("_", "").startswith(begins)
+    ]
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -86,7 +107,8 @@ def _options(
     """The options by parameter name; a misspelt one would be passed over in silence."""
     from lacal.classes.names import near_miss, shown
 
-    params = {param.name: param for param in command_named(command).params if param.name}
+    every = command_named(command).params
+    params = {one.name: one for one in every if isinstance(one, click.Option)}
     known = tuple(params) if only is None else only
     values: dict[str, Any] = {}
     for key, value in options.items():

@@ -20,9 +20,10 @@ from typing import NoReturn
 import click
 
 from lacal import __version__
-from lacal.cli.commands import WITHOUT_SETTINGS, Commands
-from lacal.cli.config import defaults
-from lacal.cli.show import harmless, remark, say
+from lacal.cli.commands import COMMANDS, WITHOUT_SETTINGS, Commands
+from lacal.cli.config import defaults, unread_variables
+from lacal.cli.origin import name_origin
+from lacal.cli.show import harmless, remark, say, warn
 from lacal.cli.supervised import PASSED_ON, ChildStopped, in_child, say_ended
 from lacal.errors import Interruption, LacalError
 
@@ -30,6 +31,8 @@ BAD_INPUT = 2
 RUN_FAILED = 3
 
 NO_THREAD = "can't start new thread"  # what Python says of it, as a RuntimeError
+
+PRINTERS = ("click", "rich")  # packages that write to stdout; what stderr refuses is passed over
 
 # What the system says of a path that cannot be one; the path is the user's to mend.
 BAD_PATH = (errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR)
@@ -74,6 +77,8 @@ def lacal(ctx: click.Context, config: str | None, debug: bool) -> None:
     except LacalError:
         if ctx.invoked_subcommand not in WITHOUT_SETTINGS:
             raise
+    if ctx.invoked_subcommand in COMMANDS and ctx.invoked_subcommand not in WITHOUT_SETTINGS:
+        warn(unread_variables(ctx.invoked_subcommand))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -122,7 +127,7 @@ def run(arguments: list[str], debug: bool = False, *, supervise: bool = False) -
         supervise: Run models in a child process; forks, so only for a process without threads.
     """
     try:
-        with _signals_as_exceptions():
+        with _signals_as_exceptions(), _one_word_of_short_memory():
             if "_LACAL_COMPLETE" in os.environ:
                 from lacal.cli.shells import register
 
@@ -139,6 +144,7 @@ def _ended_by(error: BaseException, debug: bool) -> int:
     """The exit code of what ended a run, after a word on it; where traces are wanted, errors go on."""
     match error:
         case click.ClickException():
+            name_origin(error)
             setattr(error, "message", harmless(error.message))  # noqa: B010 - click calls it final
             with remark():
                 error.show()
@@ -151,7 +157,7 @@ def _ended_by(error: BaseException, debug: bool) -> int:
         case Stopped():
             say(f"Stopped by {signal.Signals(error.number).name}; outputs are whole or absent.")
             return 128 + error.number
-        case SystemExit() if _raised_in(error) not in ("click", "rich"):
+        case SystemExit() if _raised_in(error) not in PRINTERS:
             say(
                 f"Error: the run ended before it was done; code that it ran called exit ({error.code})."
             )
@@ -180,6 +186,11 @@ def _sentence(error: Exception) -> tuple[int, str]:
                 f"a library could not be loaded ({str(error)[:120]}); memory may be short, or the installation broken."
             )
         case OSError():
+            if not error.filename and _raised_in(error) in PRINTERS:
+                return (
+                    RUN_FAILED,
+                    f"stdout: {error.strerror or error}; send the result to another place.",
+                )
             place = f"{error.filename}: " if error.filename else ""
             told = f"{place}{error.strerror or error}; "
             if place and error.errno in BAD_PATH:
@@ -220,6 +231,22 @@ def _prepare_streams() -> None:
     if sys.stdout is None:
         say("Error: stdout is closed, so there is no place for the result; send it to a file.")
         raise SystemExit(RUN_FAILED)
+
+
+@contextlib.contextmanager
+def _one_word_of_short_memory() -> Iterator[None]:
+    """Python tells of every error that it cannot raise in a library's callback, with a trace; the run's end tells of this."""
+    before = sys.unraisablehook
+
+    def pass_by(found: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(found.exc_value, MemoryError):
+            before(found)
+
+    sys.unraisablehook = pass_by
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lacal.cli.options import FILE, OneOf, refuse_typed, source_options_of
+from lacal.cli.options import FILE, OneOf, refuse_typed, refuse_unknown_skips, source_options_of
 from lacal.cli.param_types import LINE
 from lacal.cli.sections import section
 from lacal.cli.supervised import supervised
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lacal.inputs.inputs import InputOptions, Inputs
     from lacal.model_source import ModelSource
     from lacal.models import Model, ModelOptions
+    from lacal.rows.labels import LabelReader
     from lacal.rows.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -190,7 +191,6 @@ def source_of(
             shift_blind=shift_blind,
             allow_adjusted=allow_adjusted,
         )
-    from lacal.cli.show import warn
     from lacal.rows.logits_source import open_source
 
     refuse_typed(
@@ -208,8 +208,32 @@ def source_of(
         )
     except DataError as error:
         raise model_without_inputs(path) or error from error
-    warn([] if source.label_reader is None else source.label_reader.remarks())
+    refuse_unknown_skips(given, source)
+    _say_of_labels(source.label_reader, source.rows)
     return source
+
+
+def _say_of_labels(reader: "LabelReader | None", rows: int | None) -> None:
+    """How labels are given to the rows, and what should be known of them."""
+    from lacal.cli.show import say, warn
+
+    if reader is not None:
+        for line in reader.paired(rows):
+            say(line)
+        warn(reader.remarks())
+
+
+def _told_of_order(error: DataError, inputs: Path) -> DataError:
+    """The error of what is no model, with a word where the inputs are one."""
+    from lacal.models.kind import model_kind
+
+    try:
+        swapped = inputs.is_file() and model_kind(inputs) is not None
+    except DataError:
+        swapped = False
+    if not swapped:
+        return error
+    return DataError(f"{error}; {inputs} is a model: name it first, its inputs after it")
 
 
 def model_source_of(
@@ -231,7 +255,10 @@ def model_source_of(
         *("logits_key", "skip_key"), because="SOURCE is a model, so there are no logits to name"
     )
     options = input_options_of(given)
-    model = open_model(path, model_options_of(given))
+    try:
+        model = open_model(path, model_options_of(given))
+    except DataError as error:
+        raise _told_of_order(error, given["inputs"]) from error
     if not allow_adjusted:
         refuse_adjusted(model)
     inputs = open_inputs(given["inputs"], model.inputs, options)
@@ -250,7 +277,7 @@ def model_source_of(
     for line in source.described():
         say(line)
     warn(_twice_normalised(model, options))
-    warn([] if source.label_reader is None else source.label_reader.remarks())
+    _say_of_labels(source.label_reader, source.rows)
     return source
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from lacal.cli.param_types import LINE
+from lacal.cli.param_types import LINE, NamedPath
+from lacal.cli.read_files import images_in_danger, settings_file
 from lacal.cli.sections import section
 from lacal.errors import UsageError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from lacal.classes.prior import LabelPrior
     from lacal.methods import ClassStatistics
-    from lacal.rows.logits_source import SourceOptions
+    from lacal.rows.logits_source import LogitsSource, SourceOptions
     from lacal.rows.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,7 +60,7 @@ class OneOf(click.ParamType[str]):
 
 
 METHOD_NAMES = ("logit-adjustment", "weight-norm", "prior-division")
-FILE = click.Path(path_type=Path)
+FILE = NamedPath()
 READING = "Reading the rows"
 
 
@@ -212,6 +213,27 @@ def refuse_typed(*names: str, because: str) -> None:
             raise UsageError(f"{because}; leave --{name.replace('_', '-')} out")
 
 
+def refuse_unknown_skips(given: dict[str, Any], *sources: "LogitsSource") -> None:
+    """Refuse a typed --skip-key that no file has; settings may name columns of some files alone.
+
+    Args:
+        given: The command's parameters; where they name further files of rows, one of those may have the column.
+        sources: The files that were opened.
+    """
+    typed = click.get_current_context().get_parameter_source("skip_key")
+    further = [given.get(name) for name in ("fit_temperature", "baseline_predictions")]
+    if typed is not ParameterSource.COMMANDLINE or any(further):
+        return
+    from lacal.classes.names import shown
+
+    for name in given["skip_key"]:
+        if not any(name in source.table.fields for source in sources):
+            places = " and ".join(source.place for source in sources)
+            raise UsageError(
+                f"--skip-key: there is no column {shown(name)} in {places}; leave it out, or mend its spelling"
+            )
+
+
 def inputs_of(source: Path, given: dict[str, Any]) -> tuple[Path, ...]:
     """Every file a command reads, none of which its output may replace."""
     runs_model = given.get("inputs") is not None and source.is_file()
@@ -228,9 +250,8 @@ def model_inputs_of(model: Path, given: dict[str, Any]) -> tuple[Path, ...]:
 def _others(given: dict[str, Any]) -> tuple[Path, ...]:
     names = ("calibration", "counts", "head", "inputs", "labels", "groups", "target_prior",
              "fit_temperature", "baseline", "baseline_predictions")  # fmt: skip
-    config = click.get_current_context().find_root().params.get("config")
-    others = [*(given.get(name) for name in names), config]
-    return tuple(Path(one) for one in others if one is not None)
+    named = [Path(given[name]) for name in names if given.get(name) is not None]
+    return (*named, *settings_file(), *images_in_danger([given.get("inputs")], given))
 
 
 def statistics_of(

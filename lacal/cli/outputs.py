@@ -64,7 +64,7 @@ def check_reports(given: dict[str, Any], inputs: tuple[Path, ...]) -> None:
 
     Args:
         given: The command's parameters: `report`, `plots`, and where it has them `out` and `force`.
-        inputs: Files it reads, none of which a report may replace.
+        inputs: Files it reads, none of which a report or chart may replace.
 
     Raises:
         UsageError: A target that cannot or must not be written, or whose kind is unknown.
@@ -82,6 +82,7 @@ def check_reports(given: dict[str, Any], inputs: tuple[Path, ...]) -> None:
         taken[path.resolve()] = "--report"
     if given["plots"] is not None:
         _check_folder(given["plots"], force)
+        _check_inputs(given["plots"], inputs)
         _check_apart(given["plots"], taken)
     if wants_page(given) and find_spec("matplotlib") is None:
         option = "--report html" if given["plots"] is None else "--plots"
@@ -200,6 +201,14 @@ def _reports(given: dict[str, Any]) -> Iterator[tuple[str, Path]]:
         yield kind, path
 
 
+def targets_of(given: dict[str, Any]) -> list[Path]:
+    """Files that the command writes, or may replace."""
+    targets = [] if given.get("out") is None else [Path(given["out"])]
+    if "report" in given:
+        targets += (path for _, path in _reports(given))
+    return targets if given.get("plots") is None else targets + _charts_in(given["plots"])
+
+
 def _unknown_kind(word: str, path: str) -> UsageError:
     from lacal.classes.names import near_miss, shown
 
@@ -220,10 +229,33 @@ def _check_folder(folder: Path, force: bool) -> None:
     if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
         raise UsageError(f"--plots {folder}: cannot be written to; choose another folder")
     if folder.is_dir() and not force:
-        charts = [one for one in folder.iterdir() if one.suffix in _CHARTS]
+        charts = _charts_in(folder)
         if charts:
             raise UsageError(
                 f"--plots {folder}: holds {charts[0].name} already; add --force to replace charts"
+            )
+
+
+def _charts_in(folder: Path) -> list[Path]:
+    """What may be replaced there by a chart of its name."""
+    every = folder.iterdir() if folder.is_dir() else ()
+    return [one for one in every if one.suffix in _CHARTS]
+
+
+def _check_inputs(folder: Path, inputs: tuple[Path, ...]) -> None:
+    """Refuse a folder where a chart would replace an input, or be read as a part of one."""
+    from lacal.atomic import identities, would_be_part
+
+    for given in inputs:
+        if any(would_be_part(folder / f"chart{kind}", given) for kind in _CHARTS):
+            raise UsageError(
+                f"--plots {folder}: charts would be read as parts of the input {given}; name another folder"
+            )
+    read = identities(inputs)
+    for chart in _charts_in(folder):
+        if identities([chart]) & read:
+            raise UsageError(
+                f"--plots {folder}: {chart.name} there is an input, which a chart could overwrite; name another folder"
             )
 
 

@@ -39,7 +39,7 @@ class NamedPath(click.Path):
     ) -> Any:
         """The path."""
         if not os.fspath(value):
-            self.fail("names no path; give one, or leave the option out", param, ctx)
+            self.fail("names no path; give one", param, ctx)
         return super().convert(value, param, ctx)
 
 

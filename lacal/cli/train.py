@@ -12,6 +12,7 @@ import click
 
 from lacal.cli.options import FILE, OneOf
 from lacal.cli.outputs import check_reports, command_line, deliver, report_options
+from lacal.cli.read_files import images_in_danger, settings_file
 from lacal.cli.sections import Sectioned
 from lacal.cli.supervised import Words, supervised
 from lacal.cli.training_options import (
@@ -133,7 +134,8 @@ def command(data: Path, **given: Any) -> None:
     options, typed = train_options_of(given)
     _need_torch()
     splits = (data, given["val"], given["test"], given["counts"])
-    check_reports(given, tuple(one for one in splits if one is not None))
+    read = (*(one for one in splits if one is not None), *settings_file())
+    check_reports(given, (*read, *images_in_danger(splits[:3], given)))
     start = start_of(given)
     data_given = data_options_of(data, given)
     from lacal.training.run import run_training

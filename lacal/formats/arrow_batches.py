@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from lacal.errors import DataError
 from lacal.formats.arrow_claims import check_file, check_next, check_stream, rows_at_once
+from lacal.formats.arrow_file import arrow_file
 from lacal.formats.shown import place
 from lacal.formats.table import Field
 
@@ -24,7 +25,7 @@ BUFFER_SIZE = 1 << 20  # bytes of a Parquet column chunk held at a time
 
 def schema_of(path: Path, layout: Layout) -> tuple[Any, int | None]:
     """The Arrow schema, and the number of rows where the file knows it."""
-    with pa.OSFile(str(path)) as source:
+    with arrow_file(path) as source:
         if layout == "parquet":
             file = pq.ParquetFile(source, pre_buffer=False, buffer_size=BUFFER_SIZE)
             return file.schema_arrow, file.metadata.num_rows
@@ -36,7 +37,7 @@ def schema_of(path: Path, layout: Layout) -> tuple[Any, int | None]:
 def batches(path: Path, layout: Layout, fields: Sequence[Field], rows: int) -> Iterator[Any]:
     """Record batches of these columns, of at most `rows` rows."""
     names = [field.name for field in fields]
-    with pa.OSFile(str(path)) as source:
+    with arrow_file(path) as source:
         if layout == "parquet":
             yield from _parquet_batches(source, fields, rows)
             return

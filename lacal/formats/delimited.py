@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from lacal.errors import DataError
 from lacal.formats.arrow_columns import to_numpy
 from lacal.formats.arrow_faults import arrow_errors
+from lacal.formats.arrow_file import arrow_file
 from lacal.formats.delimited_faults import fault_of
+from lacal.formats.delimiters import delimiter_of
 from lacal.formats.fields import chosen, gathered
 from lacal.formats.shown import listed, place, printable
 from lacal.formats.table import Field
@@ -101,7 +103,7 @@ class DelimitedTable:
             field.name: pa.string() if field.kind == "text" else pa.float64()
             for field in self.fields.values()
         }
-        with pa.OSFile(str(self.path)) as source:
+        with arrow_file(self.path) as source:
             reader = pa_csv.open_csv(
                 source,
                 read_options=pa_csv.ReadOptions(
@@ -135,7 +137,7 @@ def open_delimited(path: Path) -> DelimitedTable:
     header, first = (_decoded(path, line, number) for number, line in enumerate(lines, 1))
     if "\r" in header + first:
         raise DataError(f"{place(path)}: ends lines with CR alone; save it with LF or CRLF")
-    delimiter = _delimiter(path, header)
+    delimiter = delimiter_of(path, header, first)
     names, cells = _cells(path, header, delimiter, 1), _cells(path, first, delimiter, 2)
     _check_names(path, names)
     _check_first_row(path, names, cells, delimiter)
@@ -160,12 +162,6 @@ def _decoded(path: Path, line: bytes, number: int) -> str:
         raise DataError(
             f"{place(path)}: line {number} is not UTF-8 (Latin-1?); save the file as UTF-8"
         ) from error
-
-
-def _delimiter(path: Path, header: str) -> str:
-    if path.suffix.lower() == ".tsv":
-        return "\t"
-    return next((mark for mark in ",\t;" if mark in header), ",")
 
 
 def _cells(path: Path, line: str, delimiter: str, number: int) -> list[str]:

@@ -97,7 +97,24 @@ def _found(path: Path) -> list[Path]:
         raise DataError(
             f"{place(path)}: holds no parts; expected a folder or a pattern of .parquet or .arrow files"
         )
-    return sorted(parts, key=natural_key)
+    ordered = sorted(parts, key=natural_key)
+    _refuse_twice(ordered)
+    return ordered
+
+
+def _refuse_twice(parts: list[Path]) -> None:
+    """Refuse a link to another part: its rows would count twice."""
+    seen: dict[tuple[int, int], Path] = {}
+    for part in parts:
+        try:
+            found = part.stat()
+        except (OSError, ValueError):  # said when it is opened
+            continue
+        first = seen.setdefault((found.st_dev, found.st_ino), part)
+        if first is not part:
+            raise DataError(
+                f"{place(part)}: is the same file as {place(first)}, whose rows would count twice; remove one of them"
+            )
 
 
 def _matching(pattern: Path) -> list[Path]:

@@ -23,6 +23,7 @@ BOM = b"\xef\xbb\xbf"
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 PAGES = (b"<!doctype html", b"<html", b"<?xml")
 TEXT_FORMATS: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".txt": "lines"}
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 READABLE = ".npy, .npz, .safetensors, .pt, .parquet, .arrow, .csv, .tsv or .txt"
 
 MAGIC: dict[bytes, Format] = {

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lacal.errors import DataError
+from lacal.formats.delimiters import delimiter_of
 from lacal.formats.shown import place
 from lacal.formats.sniff import first_bytes, refuse_foreign
 
 MOST_BYTES = 1 << 28  # a list file of 5 million training images
 MOST_JSON = 1 << 27  # characters: a calibration of a million classes
 MOST_NESTED = 1_000_000  # lists and objects, which take thirty times the memory of their brackets
+TOP = 1 << 20  # characters within which header and first row stand
 Line = tuple[int, list[str]]  # its number, its cells
 
 
@@ -34,8 +36,9 @@ def read_text(path: Path) -> str:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
+        mend = "" if b"\0" in content else "; save the file as UTF-8"
         raise DataError(
-            f"{place(path)}: is no UTF-8 text (byte {error.start}); expected JSON or lines of text"
+            f"{place(path)}: is no UTF-8 text (byte {error.start}); expected JSON or lines of text{mend}"
         ) from error
     if "\0" in text:
         raise DataError(f"{place(path)}: holds NUL characters, expected text")
@@ -48,11 +51,10 @@ def csv_lines(path: Path) -> list[Line]:
     Raises:
         DataError: It is no text, or a quote does not close on its line: two stray ones would join all lines between.
     """
-    reader = csv.reader(
-        io.StringIO(read_text(path), newline=""),
-        delimiter="\t" if path.suffix.lower() == ".tsv" else ",",
-        strict=True,
-    )
+    text = read_text(path)
+    top = [line for line in text[:TOP].splitlines() if line.strip()][:2]
+    mark = delimiter_of(path, *(top + [""] * 2)[:2])
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     lines: list[Line] = []
     number = 1
     try:

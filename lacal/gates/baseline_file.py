@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from lacal.probabilities import Probabilities
 
 SCHEMA_VERSION = 1  # of the JSON that is understood
 HOW = "a baseline is the JSON of an earlier run: lacal evaluate ... --report METRICS.json"
+_Kind = TypeVar("_Kind")
 _ROUNDING = 1e-9  # of a number at the end of its range
 
 
@@ -77,18 +78,28 @@ def _checked(content: dict[str, Any], where: str) -> Baseline:
         )
     support = np.array([_whole(one["n"]) for one in classes], np.int64)
     target, calibration = content.get("target_prior"), content.get("calibration")
+    _whole(content.get("rows", 0))
+    if not isinstance(content.get("temperature") or {}, dict):
+        raise TypeError("temperature")
     return Baseline(
         where,
         measures,
         support,
         tuple(names) if named else None,
-        bool(content.get("weighted", False)),
-        {name: str(one["rule"]) for name, one in (content.get("groups") or {}).items()},
-        tuple(one["group"] for one in classes) if all("group" in one for one in classes) else None,
+        _of(bool, content.get("weighted", False)),
+        {name: _of(str, one["rule"]) for name, one in (content.get("groups") or {}).items()},
+        _groups(classes),
         None if target is None else tuple(_shares(target["shares"], len(classes))),
-        None if calibration is None else str(calibration["scheme"]),
+        None if calibration is None else _of(str, calibration["scheme"]),
         _probabilities(content.get("probabilities"), len(classes)),
     )
+
+
+def _groups(classes: list[dict[str, Any]]) -> tuple[str | None, ...] | None:
+    """The group of each class; None where the file does not say."""
+    if not all("group" in one for one in classes):
+        return None
+    return tuple(None if one["group"] is None else _of(str, one["group"]) for one in classes)
 
 
 def _probabilities(told: Any, classes: int) -> Probabilities | None:
@@ -141,6 +152,12 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(value)
     return float(value)
+
+
+def _of(kind: type[_Kind], value: Any) -> _Kind:
+    if not isinstance(value, kind):
+        raise TypeError(value)
+    return value
 
 
 def _whole(value: Any) -> int:

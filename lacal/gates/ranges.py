@@ -79,6 +79,8 @@ def _range(quantity: Quantity, measures: Measures) -> Range:
 def _of_measure(measure: Measure, which: str) -> Range:
     if which == "n":
         return 0.0, math.inf
+    if measure.name == "mcnemar.p":
+        return 0.0, 1.0
     if measure.unit != "share":
         return _ANY
     return (-1.0, 1.0) if is_gain(measure) else (0.0, 1.0)

@@ -1,6 +1,5 @@
 """Images decoded by several threads, ahead of the model and in order."""
 
-import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lacal.cores import usable_cores
 from lacal.errors import DataError
 from lacal.inputs.settled import Settled
 
@@ -40,7 +40,7 @@ class Decoder:
     """Threads that decode; a context, at whose end no thread is left."""
 
     def __init__(self, workers: int | None) -> None:
-        self._workers = workers or _cores()
+        self._workers = workers or usable_cores()
         self._pool = ThreadPoolExecutor(self._workers, "lacal-decode")
         self._stopped = threading.Event()
         self._examples: dict[int, tuple[tuple[int, ...], np.dtype[Any]]] = {}
@@ -102,10 +102,3 @@ class Decoder:
 
 def _sides(image: NDArray[Any]) -> str:
     return " x ".join(map(str, image.shape))
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # pragma: no cover - another system
-        return os.cpu_count() or 1

@@ -18,10 +18,9 @@ from lacal.errors import DataError, UsageError
 from lacal.formats.fields import chosen
 from lacal.formats.parts import natural_key
 from lacal.formats.shown import place, printable, reason
-from lacal.formats.sniff import first_bytes, is_pattern
+from lacal.formats.sniff import IMAGE_SUFFIXES, first_bytes, is_pattern
 from lacal.formats.table import Field
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 LINE_LIMIT = 8192
 OTHER_TEXTS = (".csv", ".tsv")  # tables with a header, read elsewhere
 BOM = b"\xef\xbb\xbf"
@@ -46,6 +45,10 @@ class ImagesTable:
     base: Path
     ids: tuple[str, ...]
     labels: tuple[str, ...] | None
+
+    def paths(self) -> Iterator[Path]:
+        """The file of every image, in order."""
+        return (self.base / one for one in self.ids)
 
     def read(self, name: str) -> NDArray[Any]:
         """The whole field; images as an object array of `Path`."""
@@ -142,7 +145,7 @@ def _entries(folder: Path, prefix: str) -> tuple[list[str], list[str]]:
             for entry in every:
                 if entry.name.startswith("."):
                     continue
-                if entry.name.lower().endswith(SUFFIXES):
+                if entry.name.lower().endswith(IMAGE_SUFFIXES):
                     _check_name(entry.name, folder)
                     if not entry.is_file():
                         _refuse(folder / entry.name, "")
@@ -186,7 +189,7 @@ def _list_file(path: Path, root: Path | None) -> ImagesTable | None:
 def _begins_with_image(head: bytes) -> bool:
     first = head.removeprefix(BOM).lstrip().partition(b"\n")[0].decode(errors="replace").rstrip()
     path, label = _split(first)
-    return path.lower().endswith(SUFFIXES) and (label is None or len(label) < len(first))
+    return path.lower().endswith(IMAGE_SUFFIXES) and (label is None or len(label) < len(first))
 
 
 def _split(line: str) -> tuple[str, str | None]:
@@ -194,7 +197,7 @@ def _split(line: str) -> tuple[str, str | None]:
     if "\t" in line:
         path, _, label = line.rpartition("\t")
         return path.rstrip(), label.strip()
-    if line.lower().endswith(SUFFIXES) or len(words := line.rsplit(None, 1)) < 2:
+    if line.lower().endswith(IMAGE_SUFFIXES) or len(words := line.rsplit(None, 1)) < 2:
         return line, None
     return words[0], words[1]
 

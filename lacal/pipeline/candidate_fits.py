@@ -23,6 +23,11 @@ TOO_MANY = (
     f"the validation split has more than the {MOST_HELD:,} scores (rows x classes) that fits hold in memory; "
     "give fewer rows"
 )
+LARGEST_LOGIT = 1e100  # what a fit makes of more is no number: it squares them
+TOO_LARGE = (
+    f"validation scores reach {LARGEST_LOGIT:g} or more, beyond what fits can work with; bring them to the scale of "
+    "logits, and the rows they are used on likewise"
+)
 NOBODY = "no validation row is of a class that may be predicted"
 SURE = 1e-6  # nats; where the loss of rows that are all right ends in rounding, any temperature is as good
 NO_DOUBT = "the validation rows are nearly all right, and log loss finds no temperature for them"
@@ -52,6 +57,8 @@ def fitted_candidates(
     held = rows.held()
     if held is None:
         return [], [(name, TOO_MANY) for name in FITTED]
+    if max(float(held.logits.max()), -float(held.logits.min())) >= LARGEST_LOGIT:
+        return [], [(name, TOO_LARGE) for name in FITTED]
     if not prior.trained[held.labels].any():
         return [], [(name, NOBODY) for name in FITTED]
     fitting = _Fitting.on(held, rows.sketch, prior, settings, inference)

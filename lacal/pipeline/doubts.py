@@ -1,32 +1,53 @@
 """What looks as if rows, labels and counts were not in one order: a sentence each, from what a pass has counted."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
-from lacal.metrics import ClassTally
+from lacal.classes.names import some_classes
+from lacal.metrics import ClassTally, Rate
 from lacal.ranks import rank_correlation
 
 ROWS_A_CLASS = 10  # fewer say little of chance
+SKILL = 0.6  # of the error of guesses: where so low an error is within the interval, rows are too few to judge
+NEARLY_ALL = 0.95  # of the rows that are predicted as one class
 CONTRARY = -0.5  # of recalls and training counts: a long-tailed model's rise together
 UNLIKELY = -1.96  # in units of 1 / sqrt(k - 1), the spread of what is unrelated
 
 
-def at_chance(tally: ClassTally) -> list[str]:
+def at_chance(tally: ClassTally, names: Sequence[str] | None = None) -> list[str]:
     """About errors no better than those of guesses: labels that belong to other rows look like this.
 
     The recalls of guesses sum to 1 at most, whatever they prefer, so their balanced error is 1 - 1 / k or more.
+    Silent where the rows are too few to tell guesses from skill.
+
+    Args:
+        tally: Of predictions, or of whether they were right.
+        names: (k,) of the classes.
     """
     error, present = tally.balanced(), tally.support.size - tally.absent.size
-    if present < 2 or error.value is None or error.high is None or error.n < ROWS_A_CLASS * present:
+    if present < 2 or error.n < ROWS_A_CLASS * present or not _guessed(error, 1 - 1 / present):
         return []
-    if error.high < 1 - 1 / present:
-        return []
+    said = f"the balanced error, {error.value:.1%}, is that of guesses"
+    favourite = int(tally.predicted.argmax())
+    most = int(
+        tally.predicted[favourite]
+    )  # wrong predictions of a path are not known and not counted
+    if most >= NEARLY_ALL * error.n:
+        return [
+            f"{said}: {most:,} of {error.n:,} rows are predicted as class {some_classes([favourite], names)}; search "
+            "tau with `lacal tune-tau`, or look at the training"
+        ]
     return [
-        f"the balanced error, {error.value:.1%}, is that of guesses; are the labels in the order of the rows, and the "
-        "classes in that of the logits?"
+        f"{said}; are the labels in the order of the rows, and the classes in that of the logits?"
     ]
+
+
+def _guessed(error: Rate, chance: float) -> bool:
+    """Whether the interval holds the error of guesses, and none that only skill has."""
+    return error.high is not None and error.high >= chance and (error.low or 0.0) > SKILL * chance
 
 
 def against_counts(tally: ClassTally, class_counts: NDArray[Any]) -> list[str]:
@@ -42,5 +63,6 @@ def against_counts(tally: ClassTally, class_counts: NDArray[Any]) -> list[str]:
         return []
     return [
         "classes with more training examples are recognised less often (rank correlation "
-        f"{follow:.2f}); are counts and logits in one class order?"
+        f"{follow:.2f}); are counts and logits in one class order, or is the model corrected already (balanced loss or "
+        "sampler)?"
     ]

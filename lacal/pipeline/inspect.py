@@ -109,7 +109,7 @@ def _label_findings(seen: Inspection, names: tuple[str, ...] | None) -> list[str
     if seen.tally.absent.size:
         some = some_classes(seen.tally.absent.tolist(), names)
         found.append(f"{seen.tally.absent.size} of {k} classes have no labelled row: {some}")
-    return found + at_chance(seen.tally)
+    return found + at_chance(seen.tally, names)
 
 
 def _prior_findings(seen: Inspection, prior: LabelPrior) -> list[str]:

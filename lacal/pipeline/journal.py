@@ -74,7 +74,7 @@ def read_journal(folder: Path) -> tuple[list[Part], Published | None]:
     for line in content.split(b"\n")[:-1]:  # what has no end of line was cut off
         try:
             entry = _LINE.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             break
         if isinstance(entry, Published):
             published = entry

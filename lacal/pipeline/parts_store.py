@@ -149,9 +149,11 @@ class PartsStore:
     def _reading(self, part: Part) -> Iterator[Any]:
         import pyarrow as pa
 
+        from lacal.formats.arrow_file import arrow_file
+
         file = self.folder / part.file
         try:
-            with pa.OSFile(str(file)) as source:
+            with arrow_file(file) as source:
                 yield source
         except (pa.ArrowException, OSError) as error:
             raise RunError(f"{place(file)}: could not be read back ({reason(error)})") from error

@@ -170,8 +170,7 @@ def tuning_of(
     curve = path.balanced_error(search.grid)
     picks["grid"] = lowest_on(search.grid, curve)
     tau = picks[search.rule]
-    at_picks = path.balanced_error(np.array(list(picks.values())))
-    before, after = _tally(path, unadjusted), _tally(path, path.right_at(tau))
+    before, after = tally_of(path, unadjusted), tally_of(path, path.right_at(tau))
     intervals = bootstrap(
         sample, sample.picker(search.rule), tau, draws=search.draws, seed=search.seed
     )
@@ -194,7 +193,7 @@ def tuning_of(
         curve=curve,
         optimum=optimum,
         picks=picks,
-        pick_errors=dict(zip(picks, at_picks.tolist(), strict=True)),
+        pick_errors={name: error_at(path, tau) for name, tau in picks.items()},
         tau=tau,
         exact=exact,
         unadjusted=before,
@@ -260,7 +259,15 @@ def _nearest(grid: NDArray[np.float64], tau: float) -> float:
     return float(grid[np.abs(grid - tau).argmin()])
 
 
-def _tally(path: TauPath, right: NDArray[np.bool_]) -> ClassTally:
+def error_at(path: TauPath, tau: float) -> float:
+    """The balanced error at one tau, as its tally has it to the last bit: 36.25 is rounded alike wherever it is shown."""
+    error = tally_of(path, path.right_at(tau)).balanced().value
+    assert error is not None  # a path has rows
+    return error
+
+
+def tally_of(path: TauPath, right: NDArray[np.bool_]) -> ClassTally:
+    """Errors per class of the path's rows, of which (n,) are right."""
     tally = ClassTally.empty(path.classes)
     predictions: Labels = np.where(right, path.labels, -2)  # any class but the label
     tally.update(path.labels, predictions)

@@ -6,7 +6,6 @@ Only one live process may use it. Only what lacal put there is ever removed.
 import contextlib
 import fcntl
 import io
-import itertools
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from typing import Any
 from lacal.atomic import make_folder, writing
 from lacal.errors import RunError, UsageError
 from lacal.formats.shown import place, printable, reason
+from lacal.pipeline.plans import plan_differences
 
 # Of the folder's own layout; what another version of lacal left there is not gone on with.
 LAYOUT = 1
@@ -26,7 +26,6 @@ LAYOUT = 1
 _STEM = 50  # characters of the target's name in the folder's, as in the names of temporaries
 # In this order: the journal tells of a published result to the last, and never without its plan.
 _OURS = ("*.arrow", ".*.lacal-tmp", "whole", "replaced", "journal", "plan.json")
-_MISSING = "nothing"
 
 
 def working_folder(path: Path) -> Path:
@@ -106,13 +105,9 @@ def check_plan(folder: Path, plan: Mapping[str, Any], path: Path) -> None:
         ) from error
     if old == new:
         return
-    before, now = dict(_entries(old)), dict(_entries(new))
-    names = [name for name in before | now if before.get(name) != now.get(name)]
-    some = "; ".join(
-        f"{printable(name)} was {before.get(name, _MISSING)}, is {now.get(name, _MISSING)}"
-        for name in names[:3]
-    )
-    more = f"; and {len(names) - 3} more" if len(names) > 3 else ""
+    told = plan_differences(old, new)
+    some = "; ".join(told[:3])
+    more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
     raise UsageError(
         f"{place(path)}: the broken run was another one: {some}{more}; "
         "run it as it was to go on with it, or start anew with --force"
@@ -165,18 +160,3 @@ def _in_use(file: io.FileIO, path: Path) -> RunError:
     return RunError(
         f"{place(path)}: {owner} is writing it already; wait for it to end, or name another output"
     )
-
-
-def _entries(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every single value within, by its dotted name, as short text."""
-    pairs: Any = ()
-    if isinstance(value, dict):
-        pairs = ((f"{name}.{key}" if name else key, one) for key, one in value.items())
-    elif isinstance(value, list):
-        pairs = ((f"{name}[{i}]", one) for i, one in enumerate(value))
-    first = next(iter(pairs), None) if value else None
-    if first is None:
-        yield name, printable(json.dumps(value), 40)
-        return
-    for key, one in itertools.chain([first], pairs):
-        yield from _entries(one, key)

@@ -29,7 +29,7 @@ def comparison_warnings(found: MethodComparison) -> list[str]:
             f"{len(val.absent)} of {found.prior.class_counts.size} classes {have} no validation row; the fits leave "
             f"{them} as temperature does: {some_classes(list(val.absent), names)}"
         )
-    warnings += at_chance(found.best.measured.tally)
+    warnings += at_chance(found.best.measured.tally, names)
     return warnings + absent(found.best.measured.tally, names, "test row")
 
 

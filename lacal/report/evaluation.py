@@ -122,7 +122,7 @@ def evaluation_warnings(one: Evaluated) -> list[str]:
         *of_training(found.calibration, found.inference),
         *of_other_logits(found.calibration, found.inference),
         *of_gain(found.gain),
-        *at_chance(found.tally),
+        *at_chance(found.tally, one.class_names),
         *target_warnings(found.tally, one.target, one.class_names),
         *raised_error(found.unadjusted, found.tally, found.paired, one.target),
         *(other_shares(one.target, one.taken, one.place) if found.measured.top else ()),

@@ -20,32 +20,58 @@ STEPS = ("resize", "crop", "scale", "mean", "std", "layout", "channels")
 
 
 def of_tuning(found: Tuning) -> list[str]:
-    """About what training did, the gain, the range, absent classes, and the grid."""
-    warnings = _carried(found.calibration.inference)
+    """About what training did, what is in doubt, the gain, the range, absent classes, and the grid: causes first."""
+    doubts = _doubts(found)
+    return [
+        *_carried(found.calibration.inference),
+        *doubts,
+        *_of_tuned_gain(found, doubtful=bool(doubts)),
+        *([] if doubts else _of_range(found)),
+        *_weak_norms(found.calibration),
+        *absent(found.unadjusted, found.calibration.class_names, "validation row"),
+        *([] if found.exact else ["with the bias kept the curve is known on the grid only"]),
+    ]
+
+
+def _doubts(found: Tuning) -> list[str]:
+    """About rows, labels and counts in different orders.
+
+    A model that predicts one class alone is no better than guesses, but tau mends it; what is still a guess, or
+    no better for sure, under the best tau is not mended.
+    """
+    unmended = found.bootstrap.gain.low <= 0 or bool(at_chance(found.adjusted))
+    chance = at_chance(found.unadjusted) if unmended else []
+    return chance + against_counts(found.unadjusted, found.calibration.prior.class_counts)
+
+
+def _of_tuned_gain(found: Tuning, *, doubtful: bool) -> list[str]:
+    """About a gain that is none, or may be none; where rows or counts are in doubt there is nothing to advise."""
     gain = found.bootstrap.gain
+    if gain.value > 0:
+        unsure = "the interval of the gain includes 0"
+        told = unsure if doubtful else f"{unsure}; more validation rows would tell"
+        return [told] if gain.low <= 0 else []
+    said = "this method does not lower the balanced error here"
+    if found.optimum.high < 0:
+        said += f": the optimum over all tau is negative, near {_near(found):.3g}"
+        advice = (
+            "; are the counts in another class order, or is the model corrected already (balanced loss or sampler)? "
+            "then keep it as it is"
+        )
+    else:
+        advice = "; keep the model as it is, or try another --method"
+    return [said if doubtful else said + advice]
+
+
+def _of_range(found: Tuning) -> list[str]:
+    """About a better tau beyond the range; no range is meant to reach below 0, so that side is no matter of the grid."""
     low, high = found.search.grid[[0, -1]]
-    if gain.value <= 0:
-        warnings.append(
-            "this method does not lower the balanced error here; keep the model as it is, or try another "
-            "--method"
-        )
-    elif gain.low <= 0:
-        warnings.append("the interval of the gain includes 0; more validation rows would tell")
-    if found.at_edge:
-        warnings.append(
-            f"the best tau may lie outside the range {low:g}..{high:g} that was searched (the optimum over "
-            f"all tau is near {_near(found):.3g}); widen it with --grid"
-        )
-    warnings += _weak_norms(found.calibration)
-    if (
-        gain.low <= 0
-    ):  # a model that predicts one class alone is no better than guesses, and mended by tau
-        warnings += at_chance(found.unadjusted)
-    warnings += against_counts(found.unadjusted, found.calibration.prior.class_counts)
-    warnings += absent(found.unadjusted, found.calibration.class_names, "validation row")
-    if not found.exact:
-        warnings.append("with the bias kept the curve is known on the grid only")
-    return warnings
+    if not found.at_edge or found.optimum.high < 0:
+        return []
+    return [
+        f"the best tau may lie outside the range {low:g}..{high:g} that was searched (the optimum over "
+        f"all tau is near {_near(found):.3g}); widen it with --grid"
+    ]
 
 
 def _weak_norms(calibration: Calibration) -> list[str]:

@@ -136,6 +136,10 @@ def _class_columns(table: Table, chosen: list[Field], asked: str | None) -> tupl
             f"{table.path}: found no {wanted}: expected a field of two dimensions or a column for "
             f"each of at least 2 classes; it has {_listed(table)}; name it with --logits-key{_predicted(table)}"
         )
+    if text and {"prediction", "label"} <= {name.lower() for name in table.fields} and not asked:
+        raise DataError(
+            f"{table.path}: holds predictions, not logits; give the logits that they were made of"
+        )
     if text:
         raise DataError(
             f"{table.path}: column {shown(text[0].name)} holds {text[0].stored}, so the columns are "
@@ -170,15 +174,54 @@ def own_names(table: Table, fields: tuple[Field, ...]) -> tuple[str, ...] | None
     for prefix in CLASS_PREFIXES:
         if all(name.startswith(prefix) for name in names):
             names = [name.removeprefix(prefix) for name in names]
-    numbers = class_numbers(names)
-    if numbers is None:
-        return tuple(names)
-    if numbers != sorted(numbers):
-        raise DataError(
-            f"{table.path}: class columns are numbered but not in order (column "
-            f"{shown(names[1])} is second; sorted as text?); put them in the order 0, 1, 2, ..."
-        )
-    return None
+    return tuple(names) if class_numbers(names) is None else None
+
+
+def refuse_text_order(place: str, fields: tuple[Field, ...], *, by_name: bool) -> None:
+    """Refuse numbered columns out of order: whoever counts classes by number would mean others than the columns do.
+
+    Args:
+        place: The file, for messages.
+        fields: As `logits_fields` found them.
+        by_name: Whether labels and training counts name their classes as the columns do, so that no number matters.
+    """
+    names = [one.name for one in fields]
+    numbers = _numbers_within(names)
+    if numbers == sorted(numbers) or (by_name and class_numbers(names) is None):
+        return
+    at = next(j for j, number in enumerate(sorted(numbers)) if numbers[j] != number)
+    raise DataError(
+        f"{place}: class columns are numbered but not in order (column {shown(names[at])} is number {at + 1} of "
+        f"them; sorted as text?); put them in the order {min(numbers)}, {min(numbers) + 1}, {min(numbers) + 2}, ..."
+    )
+
+
+def _numbers_within(names: list[str]) -> list[int]:
+    """The numbers of names that differ in a number alone and count from 0 or 1; none where they do not.
+
+    Example:
+        >>> _numbers_within(["p[0]", "p[10]", "p[1]"])  # 2..9 are missing: these are names
+        []
+        >>> _numbers_within(["class_1", "class_0"])
+        [1, 0]
+    """
+    before = len(_begin_alike(names).rstrip("0123456789"))
+    after = len(_begin_alike([name[::-1] for name in names]).rstrip("0123456789"))
+    inner = [name[before : len(name) - after] for name in names]
+    if not all(re.fullmatch("[0-9]{1,9}", one) for one in inner):
+        return []
+    numbers = [int(one) for one in inner]
+    first = min(numbers)
+    return (
+        numbers if first <= 1 and sorted(numbers) == list(range(first, first + len(names))) else []
+    )
+
+
+def _begin_alike(names: list[str]) -> str:
+    """What all of them begin with."""
+    least, most = min(names), max(names)
+    unlike = (j for j, (one, other) in enumerate(zip(least, most, strict=False)) if one != other)
+    return least[: next(unlike, len(least))]
 
 
 def refuse_adjusted(place: str, one: Field) -> None:

@@ -57,6 +57,8 @@ class FieldsBeside:
         confidence = _numbers(table, CONFIDENCE, 1, "the probability of the prediction")
         probabilities = _numbers(table, PROBABILITIES, 2, "a probability for every class")
         logits = _numbers(table, LOGITS, 2, "a logit for every class")
+        if probabilities is not None and logits is not None:
+            raise _two_of(table, probabilities, logits)
         return cls(
             confidence,
             logits if probabilities is None else probabilities,
@@ -71,10 +73,14 @@ def _spelt(table: Table, name: str) -> str | None:
     """The field of this name as the file spells it."""
     found = [one for one in table.fields if one.lower() == name]
     if len(found) > 1:
-        raise DataError(
-            f"{place(table.path)}: both {shown(found[0])} and {shown(found[1])} could be meant; rename or drop one"
-        )
+        raise _two_of(table, found[0], found[1])
     return found[0] if found else None
+
+
+def _two_of(table: Table, one: str, other: str) -> DataError:
+    return DataError(
+        f"{place(table.path)}: both {shown(one)} and {shown(other)} could be meant; rename or drop one"
+    )
 
 
 def _numbers(table: Table, name: str, sides: int, what: str) -> str | None:

@@ -17,7 +17,7 @@ from lacal.batch import NO_LABEL, Ids, Labels
 from lacal.classes.names import near_miss, shown
 from lacal.errors import DataError
 from lacal.formats import MayBeEmpty, Table
-from lacal.rows.fields import id_column
+from lacal.rows.fields import ID_NAMES, id_column
 from lacal.rows.labels_by_id import LabelsById
 
 LABEL_FIELDS = ("label", "labels")
@@ -42,6 +42,9 @@ class LabelReader:
         unlabelled: Number that rows without a label carry too, where lacal wrote them.
         required: Whether every row must have one, as predictions do.
         by_id: The labels of a file of their own by row id, where both have ids; else they pair up by their place.
+        by_place: Why labels of a file of their own are not joined by id; None where they are, or stand beside the rows.
+        of_text: Whether they are stored as text, which may be names.
+        told: Whether anything but the labels says how many classes there are.
     """
 
     place: str
@@ -54,6 +57,9 @@ class LabelReader:
     unlabelled: int | None = None
     required: bool = False
     by_id: LabelsById | None = None
+    of_text: bool = False
+    by_place: str | None = None
+    told: bool = True
 
     @classmethod
     def open(
@@ -69,6 +75,7 @@ class LabelReader:
         required: bool = False,
         by_id: bool = False,
         id_key: str | None = None,
+        told: bool = True,
     ) -> "LabelReader":
         """Read labels from a field of `table`, which is the logits' own file or one `apart`.
 
@@ -83,17 +90,18 @@ class LabelReader:
             required: Whether every row must have one.
             by_id: Whether the rows have ids: labels apart that have ids too are joined by them.
             id_key: Field of the ids in a file apart, where it has one of that name.
+            told: Whether k is known, rather than made of the labels themselves.
         """
-        key = _label_key(table, key)
+        key = _label_key(table, key, class_names or ())
         table = table if required else where_empty(table, key)
         one = table.fields[key]
         place = f"{table.path}: {shown(key)}" if key else str(table.path)
         if len(one.shape) != 1:
             shape = ", ".join(str(side) for side in one.shape)
-            raise DataError(
-                f"{place} has shape ({shape}), expected one label a row; one-hot labels must be turned "
-                "into class numbers first"
-            )
+            hint = "one-hot labels must be turned into class numbers first"
+            if set(one.shape[1:]) <= {1}:
+                hint = "save them with one dimension, such as labels.reshape(-1)"
+            raise DataError(f"{place} has shape ({shape}), expected one label a row; {hint}")
         if one.kind not in ("int", "float", "text"):
             raise DataError(f"{place} holds {one.stored}, expected class numbers or names")
         numbers = {name: j for j, name in enumerate(class_names or ())}
@@ -102,6 +110,10 @@ class LabelReader:
         if apart:
             whole = table.read(key)
             rows = whole.shape[0]
+            if not rows:
+                raise DataError(
+                    f"{place}: holds no labels; expected one for each row of the logits"
+                )
         reader = cls(
             place,
             None if apart else key,
@@ -112,15 +124,18 @@ class LabelReader:
             rows,
             unlabelled=unlabelled,
             required=required,
+            of_text=one.kind == "text",
+            told=told,
         )
-        return reader._joined(table, key, id_key) if apart and by_id else reader
+        return reader._joined(table, key, id_key, by_id=by_id) if apart else reader
 
-    def _joined(self, table: Table, key: str, id_key: str | None) -> "LabelReader":
-        """The same labels, by the ids beside them; as they are where there are none."""
+    def _joined(self, table: Table, key: str, id_key: str | None, *, by_id: bool) -> "LabelReader":
+        """The same labels, by the ids beside them; as they are where one side has none."""
+        if not by_id:
+            return replace(self, by_place="the rows have no ids")
         table, own = id_column(table, id_key if id_key in table.fields else None)
-        if own in (None, key):
-            return self
-        assert own is not None
+        if own is None or own == key:
+            return replace(self, by_place="the labels have no ids")
         assert self.whole is not None
         labels = self.labels(None, 0, self.whole.shape[0])
         return replace(self, by_id=LabelsById.of(self.place, table.read(own), labels))
@@ -129,6 +144,16 @@ class LabelReader:
     def named_by_numbers(self) -> bool:
         """Whether any class name could be taken for a class number."""
         return any(name.isascii() and name.isdigit() for name in self.numbers)
+
+    def paired(self, rows: int | None) -> list[str]:
+        """How labels of a file of their own are given to the rows, of which there are so many, in words."""
+        if self.by_place is not None:
+            return [f"{self.place}: taken in the order of the rows, as {self.by_place}"]
+        if self.by_id is None:
+            return []
+        more = 0 if rows is None else self.by_id.ids.size - rows
+        surplus = f"; {more:,} of its {self.by_id.ids.size:,} labels belong to no row"
+        return [f"{self.place}: joined by id" + surplus * (more > 0)]
 
     def remarks(self) -> list[str]:
         """What should be known of the labels before they are read: that rows of a whole class are left out."""
@@ -141,17 +166,28 @@ class LabelReader:
         ]
 
     def check_length(self, rows: int | None, logits_place: str) -> None:
-        """Refuse before reading where both lengths are known."""
+        """Refuse before reading where both lengths are known; labels joined by id may be more than the rows."""
+        if self.by_id is None:
+            hint = (
+                f" (they are joined by id where both sides have ids, but {self.by_place}; --id-key)"
+            )
+            self._check_pairs(rows, logits_place, hint * (self.by_place is not None))
+
+    def _check_pairs(self, rows: int | None, logits_place: str, hint: str) -> None:
         if rows is not None and self.rows is not None and rows != self.rows:
             raise DataError(
                 f"{self.place}: has {self.rows:,} labels, {logits_place} has {rows:,} rows of logits; "
-                "they must pair up"
+                f"they must pair up{hint}"
             )
 
     def check_end(self, rows: int, logits_place: str) -> None:
-        """Refuse once the rows are counted."""
-        if self.inline is None:
-            self.check_length(rows, logits_place)
+        """Refuse once the rows are counted, and their ids known."""
+        if self.inline is not None:
+            return
+        self.check_length(rows, logits_place)
+        if self.by_id is not None and self.by_id.only_count:
+            hint = ", as their ids only count them, which those of another split do too"
+            self._check_pairs(rows, logits_place, hint)
 
     def labels(
         self, raw: NDArray[Any] | None, start: int, count: int, ids: Ids | None = None
@@ -232,7 +268,7 @@ class LabelReader:
             if self.numbers and not by_name_only
             else f"one of the {self.classes} class names, which are numbers themselves"
             if self.numbers
-            else f"a class number 0..{self.classes - 1} (no class names are known; they come with named counts, --counts, or with the model)"
+            else f"a class number{f' 0..{self.classes - 1}' if self.told else ''} (no class names are known; they come with named counts, --counts, or with the model)"
         )
         guess = near_miss(text, tuple(self.numbers))
         hint = "" if guess else self._ignoring(text)
@@ -261,7 +297,7 @@ class LabelReader:
             )
         more = int(wrong.sum()) - 1
         spread = f", {values[0]}..{values[-1]}" if values.size > 1 else ""
-        others = f" (and {more:,} more rows nearby{spread})" if more else ""
+        others = f" (and at least {more:,} rows more{spread})" if more else ""
         hint = "labels must number the columns of the logits"
         if self.ignore is None and values.size == 1:
             hint = f"if {values[0]} means 'no label', say --ignore-label {values[0]}"
@@ -289,22 +325,27 @@ def whole_number(text: str) -> int | None:
     return -min(value, LARGEST) if found[1] else min(value, LARGEST)
 
 
-def _label_key(table: Table, key: str | None) -> str:
-    """The field of a labels file: the one asked for, the only one, or the usual name."""
+def _label_key(table: Table, key: str | None, class_names: tuple[str, ...]) -> str:
+    """The field of a labels file: the one asked for, the usual name, or the only one."""
+    listed = ", ".join(shown(name) for name in list(table.fields)[:12])
     if key is not None and key not in table.fields:
-        raise DataError(
-            f"{table.path}: has no field {shown(key)} (--label-key); it has "
-            + ", ".join(shown(name) for name in table.fields)
-        )
+        raise DataError(f"{table.path}: has no field {shown(key)} (--label-key); it has {listed}")
     if key is not None:
         return key
-    if len(table.fields) == 1:
-        return next(iter(table.fields))
     usual = [name for name in table.fields if name.lower() in LABEL_FIELDS]
-    if len(usual) != 1:
+    if len(usual) == 1:
+        return usual[0]
+    several = len(table.fields) > 1
+    # A single column may be called 0, as pandas does.
+    headless = [one for one in table.fields if one in class_names or (several and one.isdecimal())]
+    if headless:
         raise DataError(
-            f"{table.path}: which field holds the labels? it has "
-            + ", ".join(shown(name) for name in table.fields)
-            + "; name it with --label-key"
+            f"{table.path}: which field holds the labels? it has {listed}; is {shown(headless[0])} the name of a "
+            "column, or has the file no header? write `label`, or `id,label`, as its first line (or name the column "
+            "with --label-key)"
         )
-    return usual[0]
+    if several or next(iter(table.fields)).lower() in ID_NAMES:
+        raise DataError(
+            f"{table.path}: which field holds the labels? it has {listed}; name it with --label-key"
+        )
+    return next(iter(table.fields))

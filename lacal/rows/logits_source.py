@@ -24,6 +24,7 @@ from lacal.rows.fields import (
     logits_fields,
     own_names,
     refuse_adjusted,
+    refuse_text_order,
     skipped,
     width,
 )
@@ -206,6 +207,8 @@ def open_source(
             unlabelled=NO_LABEL if options.labels is None and _of_infer(table) else None,
         )
         reader.check_length(rows, place)
+    by_name = names == class_names and (reader is None or reader.of_text)
+    refuse_text_order(place, chosen, by_name=by_name)
     door = ScoreDoor(place, options.scores, chosen[0].stored, shift_blind)
     rows_per_batch = options.rows_per_batch or max(1, BATCH_ELEMENTS // classes)
     return LogitsSource(table, chosen, names, id_field, reader, door, rows_per_batch, weighing)

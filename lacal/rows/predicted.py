@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import NO_LABEL, Labels
+from lacal.classes.names import shown
 from lacal.errors import DataError
 from lacal.formats import Table
 from lacal.formats.fields import refuse_unusable
@@ -89,7 +90,12 @@ def open_predicted(
     names = table.class_names if class_names is None else class_names
     known = classes if classes is not None else len(names) if names else None
     k = max(2, _largest(table, [prediction, label], ignore) + 1) if known is None else known
-    how: dict[str, Any] = {"classes": k, "class_names": names, "apart": False}
+    how: dict[str, Any] = {
+        "classes": k,
+        "class_names": names,
+        "apart": False,
+        "told": known is not None,
+    }
     labels = LabelReader.open(table, label, ignore=ignore, unlabelled=NO_LABEL, **how)
     predictions = LabelReader.open(table, prediction, ignore=None, required=True, **how)
     return PredictedRows(table, k, names, known is not None, labels, predictions)
@@ -97,19 +103,27 @@ def open_predicted(
 
 def _largest(table: Table, names: list[str], ignore: Ignored) -> int:
     """The largest class number that occurs, in whole numbers, floats or digits."""
-    largest, ignored = 0, whole_number(str(ignore or ""))
-    for name in table.fields.keys() & set(names):
+    largest, start, ignored = 0, 0, whole_number(str(ignore or ""))
+    names = [name for name in table.fields if name in names]
+    for name in names:
         refuse_unusable(table.path, table.fields[name])  # images come in blocks too
     for columns in table.blocks(names, ROWS):
-        for column in columns:
-            if column.dtype.kind == "U":
-                digits = map(whole_number, np.unique(column).tolist())
-                column = np.array([one for one in digits if one is not None], np.int64)
-            numbers = column[np.isfinite(column)]
-            numbers = numbers if ignored is None else numbers[numbers != ignored]
+        for name, column in zip(names, columns, strict=True):
+            numbers = _class_numbers(column, ignored)
             largest = max(largest, int(numbers.max(initial=0)))
-    if largest > MOST_CLASSES:
-        raise DataError(
-            f"{place(table.path)}: holds the class number {largest}, expected fewer classes"
-        )
+            if largest > MOST_CLASSES:
+                raise DataError(
+                    f"{place(table.path)}: {shown(name)} of row {start + int(numbers.argmax())} is the class number "
+                    f"{largest}, expected one up to {MOST_CLASSES:,}; mend it or drop the row"
+                )
+        start += columns[0].shape[0]
     return largest
+
+
+def _class_numbers(column: NDArray[Any], ignored: int | None) -> NDArray[Any]:
+    """(n,) the column with 0 for what is no class number, or means that there is none."""
+    if column.dtype.kind == "U":
+        texts, place_of = np.unique(column, return_inverse=True)
+        column = np.array([whole_number(text) or 0 for text in texts.tolist()], np.int64)[place_of]
+    counted = np.isfinite(column) & (True if ignored is None else column != ignored)
+    return np.where(counted, column, column.dtype.type(0))

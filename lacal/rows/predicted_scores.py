@@ -110,13 +110,16 @@ class PredictionsFile:
                 meaning = beside.meaning
                 probabilities = meaning.of(adjusted)
                 log_true = meaning.log_of_own(adjusted, probabilities, labels, predictions)
+            confidence = None
+            if beside.confidence is not None:
+                confidence = _confidence(raw[beside.confidence], start, self.place)
+                if probabilities is not None and not beside.of_logits:
+                    _check_own(confidence, probabilities, predictions, start, self.place)
             yield ScoredRows(
                 labels,
                 predictions,
                 before,
-                None
-                if beside.confidence is None
-                else _confidence(raw[beside.confidence], start, self.place),
+                confidence,
                 probabilities,
                 log_true,
                 None if beside.weights is None else beside.weights.checked(raw[weights], start),
@@ -183,6 +186,25 @@ def _confidence(raw: NDArray[Any], start: int, place: str) -> PerRow:
             "prediction, 0..1; mend the column, or rename it if it is something else"
         )
     return np.minimum(confidence, 1.0)
+
+
+def _check_own(
+    confidence: PerRow,
+    probabilities: NDArray[Any],
+    predictions: Labels,
+    start: int,
+    place: str,
+) -> None:
+    """Refuse a confidence that is not the prediction's probability, as columns of two runs put together are."""
+    own = probabilities[np.arange(predictions.size), predictions]
+    apart = np.abs(confidence - own)
+    if apart.max(initial=0.0) > SUM_TOLERANCE:  # some files keep three digits, or half precision
+        row = int(apart.argmax())
+        raise DataError(
+            f"{place}: '{CONFIDENCE}' of row {start + row} is {confidence[row]:.6g}, but '{PROBABILITIES}' gives its "
+            f"prediction, class {predictions[row]}, {own[row]:.6g}; expected the same number, so the columns are not "
+            "of one run; write the file anew, or drop one of them"
+        )
 
 
 def _probabilities(scores: NDArray[Any], start: int, place: str) -> NDArray[Any]:

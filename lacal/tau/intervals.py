@@ -25,7 +25,6 @@ index: it is moved one float inwards, and `low <= tau <= high` says what argmax 
 where coarse logits (float16, int8) often tie.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
@@ -33,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lacal.batch import Labels, Logits, PerClass, PerRow
+from lacal.cores import usable_cores
 from lacal.methods import Family
 from lacal.tau.screen import Screen, inwards
 
@@ -78,11 +78,7 @@ def intervals(logits: Logits, labels: Labels, family: Family) -> Intervals:
 @cache
 def _pool() -> ThreadPoolExecutor:
     """NumPy lets go of the interpreter inside a tile, so threads use every core."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # only Linux tells which cores this process may use
-        cores = os.cpu_count() or 1
-    return ThreadPoolExecutor(cores, thread_name_prefix="tau")
+    return ThreadPoolExecutor(usable_cores(), thread_name_prefix="tau")
 
 
 def _fill_tile(

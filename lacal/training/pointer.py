@@ -50,6 +50,8 @@ def read_pointer(state: Path) -> Pointer | None:
         return msgspec.json.decode((state / POINTER).read_bytes(), type=Pointer)
     except FileNotFoundError:
         return None
+    except UnicodeDecodeError as error:  # which msgspec lets through
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def write_pointer(state: Path, pointer: Pointer) -> None:

@@ -41,13 +41,13 @@ from lacal.training.run_place import (
     CONFIG,
     FORMAT,
     STATE,
-    SURROGATE,
     check_apart,
     check_place,
     is_run,
 )
 
 VERSION = 1
+SURROGATE = re.compile("[\ud800-\udfff]")  # a byte of a path that is not UTF-8
 COUNTS, METRICS, SUMMARY, PLAN = "counts.csv", "metrics.jsonl", "summary.json", "plan.json"
 BEST, LAST = "best.safetensors", "last.safetensors"
 LOGITS = ("val_logits.parquet", "test_logits.parquet")
@@ -114,14 +114,15 @@ class RunFolder:
                         "with --force"
                     )
                 (self.path / SUMMARY).unlink(missing_ok=True)
+                # As the metrics: the plan holds for these data, whatever was made of the file meanwhile.
+                self._write_counts(class_counts, class_names)
                 return
             clear(self.path)
         except OSError as error:
             raise unwritable(self.path, error) from error
         marked = {"format": FORMAT, "version": VERSION, **plan, **config}
         self.write_json(CONFIG, marked)
-        with writing(self.path / COUNTS) as file:
-            file.write(_counts_text(class_counts, class_names).encode())
+        self._write_counts(class_counts, class_names)
         # Empty, so that its absence is a loss ever after. The plan comes last: with it the run has begun.
         write_pointer(self.state, Pointer(()))
         write_plan(self.state, plan)
@@ -151,6 +152,10 @@ class RunFolder:
         with writing(self.path / METRICS) as file:
             file.write(b"".join(map(_line, epochs)))
 
+    def _write_counts(self, class_counts: NDArray[Any], class_names: Sequence[str] | None) -> None:
+        with writing(self.path / COUNTS) as file:
+            file.write(_counts_text(class_counts, class_names).encode())
+
     def _has_begun(self) -> bool:
         """Whether there is a run to go on with, or what only one that had begun can have left."""
         metrics = self.path / METRICS  # empty until an epoch is finished
@@ -168,7 +173,7 @@ def run_folder(
 ) -> Iterator[RunFolder]:
     """The folder of a run, made if need be, and kept from other processes until the block ends.
 
-    Nothing that is there is touched before `RunFolder.begin`; where that is never reached, what was made goes.
+    Nothing that is there is touched before `RunFolder.begin`; where no epoch is finished, what was made goes.
 
     Args:
         path: The folder.
@@ -187,7 +192,7 @@ def run_folder(
     check_place(path)
     _check_files(path)
     check_apart(path, inputs, start)
-    made = not path.exists()
+    made, had = not path.exists(), is_run(path)
     try:
         make_folder(path)
     except OSError as error:
@@ -198,7 +203,10 @@ def run_folder(
                 _check_free(path)
             yield RunFolder(path, resume)
         except BaseException:
-            if not is_run(path):
+            if not had and (not is_run(path) or _kept_nothing(path)):
+                with contextlib.suppress(OSError):
+                    clear(path)
+                    (path / CONFIG).unlink(missing_ok=True)
                 remove(path / STATE)
                 if made:
                     with contextlib.suppress(OSError):
@@ -254,8 +262,20 @@ def _check_files(path: Path) -> None:
             )
 
 
+def _kept_nothing(path: Path) -> bool:
+    """Whether a run ended before its first epoch did, so that nothing is lost with it."""
+    metrics = path / METRICS
+    if epochs_kept(path) or (metrics.exists() and metrics.stat().st_size > 0):
+        return False
+    left = (SUMMARY, BEST, LAST, *LOGITS, *MODELS)
+    state = [one.name for one in (path / STATE).iterdir()]
+    return not any((path / name).exists() for name in left) and not any(
+        re.fullmatch(CHECKPOINT, name) for name in state
+    )
+
+
 def _check_free(path: Path) -> None:
-    if not is_run(path):
+    if not is_run(path) or _kept_nothing(path):
         return
     epochs = epochs_kept(path)
     if (path / SUMMARY).exists():

@@ -12,7 +12,6 @@ from lacal.formats.shown import listed, place, reason
 FORMAT = "lacal run"
 CONFIG = "config.json"
 STATE, LOCK = "state", "lock"
-SURROGATE = re.compile("[\ud800-\udfff]")  # a byte of a path that is not UTF-8
 
 
 def is_run(path: Path) -> bool:
@@ -28,11 +27,6 @@ def check_place(path: Path) -> None:
     """Refuse what is no folder, cannot be written, or holds something that is no run."""
     try:
         target = path.resolve()
-        if any(SURROGATE.search(str(one)) for one in (path, target)):
-            raise UsageError(
-                f"{place(path)}: is not UTF-8 text, and Parquet files can be written to no such path; name "
-                "another folder"
-            )
         if target.exists() and not target.is_dir():
             raise UsageError(f"{place(path)}: is a file; name a folder")
         if not target.parent.is_dir():

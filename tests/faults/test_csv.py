@@ -174,7 +174,7 @@ COUNT_FILES = {
     "a short line": ("class,count\ncat,5\ndog\n", "line 3 has 1 cells, expected 2"),
     "a class twice": (
         "class,count\n" + "".join(f"{one},5\n" for one in (*NAMES, "cat")),
-        "has 6 counts",
+        "class name 'cat' occurs twice",
     ),
 }  # fmt: skip
 

@@ -141,7 +141,7 @@ def test_predictions_without_rows(folder: Path, capfd: pytest.CaptureFixture[str
 def test_a_class_number_beyond_all_classes(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "p.csv").write_text("label,prediction\n1,2000000\n")
     found = refusal(capfd, "evaluate", folder / "p.csv")
-    assert "holds the class number 2000000, expected fewer classes" in found
+    assert "is the class number 2000000, expected one up to 1,000,000" in found
 
 
 # Counts and shares

@@ -39,7 +39,7 @@ LOW = "where -inf means 'never this class', write a low number such as -1e4"
 MANY = np.where(np.arange(60)[:, None] % 9 == 3, np.nan, VAL.logits)
 SCORES: dict[str, tuple[Any, str]] = {
     "NaN": (changed(np.nan), "row 7, class 2 is NaN; expected finite logits; mend the model"),
-    "NaN in rows": (MANY, "row 3, class 0 is NaN (and 6 more rows nearby are not finite)"),
+    "NaN in rows": (MANY, "row 3, class 0 is NaN (nor are at least 6 rows more)"),
     "infinity": (changed(np.inf), "row 7, class 2 is inf"),
     "a mask": (changed(-np.inf), LOW),
     "halves that overflowed": (changed(np.inf, "f2"), "stores float16, which overflows"),
@@ -105,8 +105,8 @@ def test_log_probabilities_are_logits(folder: Path, capfd: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("labels", "fragment"),
     [
-        (VAL.labels + 1, "row 4 has label 5, expected 0..4 (and 11 more rows nearby); if the lab"),
-        (np.where(VAL.labels == 3, -1, VAL.labels + 1), "rows nearby, -1..5); labels must number"),
+        (VAL.labels + 1, "row 4 has label 5, expected 0..4 (and at least 11 rows more); if the"),
+        (np.where(VAL.labels == 3, -1, VAL.labels + 1), "rows more, -1..5); labels must number"),
         (np.where(np.arange(60) == 9, 2**33, VAL.labels), "row 9 has label 8589934592"),
         (np.where(np.arange(60) == 9, -100, VAL.labels), "say --ignore-label -100"),
         (np.where(np.arange(60) == 9, np.inf, VAL.labels), "row 9 is inf, expected a whole class"),
@@ -195,7 +195,7 @@ def test_labels_are_joined_by_id(folder: Path, kind: str, layout: str, seed: int
         (np.char.add("x", np.arange(60).astype(str)), 60, "has no label for the id '0' of row 0"),
         (np.arange(60) % 59, 60, "row 59 has the same id as row 0, '0' (1 rows repeat an id)"),
         (np.arange(61), 61, "has 61 labels"),
-        (np.arange(59), 59, "has 59 labels"),
+        (np.arange(59), 59, "has no label for the id '59' of row 59"),
         (np.ones((60, 2)), 60, "cannot be the ids"),
     ],
 )
@@ -215,7 +215,7 @@ def test_labels_pair_up_by_place_where_one_side_has_no_ids(
 ) -> None:
     truth = json_of(capfd, "evaluate", folder / "val.npz")["balanced_error"]
     np.save(folder / "labels.npy", VAL.labels)
-    np.savez(folder / "only.npz", ids=VAL.labels)  # labels by another name
+    np.savez(folder / "only.npz", y=VAL.labels)  # labels by another name
     np.savez(folder / "both.npz", labels=VAL.labels, ids=np.arange(60)[::-1])
     np.save(folder / "logits.npy", VAL.logits)
     for rows, labels in (

@@ -119,7 +119,9 @@ def test_no_checkpoint_left_whole_is_an_error_and_no_new_start(tmp_path: Path) -
         newest(tmp_path, tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"kept": [{"epochs": 1}]}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"kept": [{"epochs": 1}]}', b"\xff", b'{"\xff": 1}']
+)
 def test_a_pointer_that_cannot_be_read_is_an_error(tmp_path: Path, content: bytes) -> None:
     keep(tmp_path, after(1))
     (tmp_path / "last.json").write_bytes(content)

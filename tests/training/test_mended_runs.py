@@ -16,7 +16,7 @@ from lacal.atomic import writing
 from lacal.errors import LacalError, RunError, UsageError
 from lacal.training.checkpoint import Checkpoint, keep
 from lacal.training.options import TrainOptions
-from lacal.training.run_folder import FILES, RunFolder, run_folder
+from lacal.training.run_folder import BEST, COUNTS, FILES, LAST, METRICS, RunFolder, run_folder
 from lacal.training.schedule import check_options, parse_schedule
 from lacal.training.train import train
 from tests.training.training_world import Heard, Stop, StopsAt, tiny_data, tiny_options
@@ -44,15 +44,29 @@ def content(path: Path) -> dict[str, bytes]:
     return {str(one.relative_to(path)): one.read_bytes() for one in files}
 
 
-def test_a_folder_whose_path_is_no_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(tmp_path / NOT_TEXT)
-    for path in (tmp_path / NOT_TEXT, tmp_path / "link"):
-        with (
-            pytest.raises(UsageError, match="is not UTF-8 text"),
-            run_folder(path, resume=False, force=False),
-        ):
-            pass
-    assert [one.name for one in tmp_path.iterdir()] == ["link"]
+def test_a_run_may_be_at_a_path_that_is_no_text(tmp_path: Path) -> None:
+    trained(tmp_path / "run")
+    stopped(tmp_path / NOT_TEXT)
+    trained(tmp_path / NOT_TEXT)
+    other, same = content(tmp_path / "run"), content(tmp_path / NOT_TEXT)
+    assert other.keys() == same.keys()
+    assert [other[name] for name in (BEST, LAST)] == [same[name] for name in (BEST, LAST)]
+
+
+@pytest.mark.parametrize("spoilt", [b"class,count\n0,12\n1,9\n", b"\xff", None])
+def test_files_that_tell_of_the_run_are_written_anew_as_it_goes_on(
+    tmp_path: Path, spoilt: bytes | None
+) -> None:
+    stopped(tmp_path / "run")
+    counts = (tmp_path / "run" / COUNTS).read_bytes()
+    for name in (COUNTS, METRICS):
+        (tmp_path / "run" / name).unlink()
+        if spoilt is not None:
+            (tmp_path / "run" / name).write_bytes(spoilt)
+    trained(tmp_path / "run")
+    assert (tmp_path / "run" / COUNTS).read_bytes() == counts
+    lines = (tmp_path / "run" / METRICS).read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == list(range(tiny_options().epochs))
 
 
 def test_a_path_that_is_no_text_is_written_as_it_is_shown(tmp_path: Path) -> None:
@@ -121,10 +135,14 @@ def test_a_finished_run_without_its_plan_is_not_cleared(tmp_path: Path) -> None:
     assert content(path) == before
 
 
-def test_a_stop_before_the_first_checkpoint_is_told_of_goes_on(tmp_path: Path) -> None:
+def test_a_stop_before_the_first_checkpoint_is_told_of_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "run"
-    with pytest.raises(Stop):
-        trained(path, StopsAt(at=1))
+    with monkeypatch.context() as patch:  # as after a kill: nobody tidies up
+        patch.setattr("lacal.training.run_folder._kept_nothing", lambda path: False)
+        with pytest.raises(Stop):
+            trained(path, StopsAt(at=1))
     (path / "state/epoch-00001.safetensors").write_bytes(b"written, and not yet pointed to")
     trained(path)
     trained(tmp_path / "alone")

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lacal.cores import usable_cores
 from lacal.errors import MissingExtra, RunError, UsageError
 from lacal.formats.shown import place, printable
 from lacal.models.model import ModelOptions, RunsOn
@@ -123,6 +124,10 @@ def _session(
     settings.add_session_config_entry("session.load_model_format", "ONNX")  # else a suffix decides
     if threads is not None:
         settings.intra_op_num_threads = threads
+        if (
+            threads > usable_cores()
+        ):  # those that wait would busily keep the cores from those that work
+            settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if files:
         sizes = [len(data) for data in files.values()]
         settings.add_external_initializers_from_files_in_memory(

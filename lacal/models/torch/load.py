@@ -61,8 +61,9 @@ def load_script(path: Path, trust: bool, device: str = "cpu") -> Any:
     check_torchscript(path, trust)
     _check_device(path, device)
     torch = torch_module()
-    with load_errors(path):
-        return torch.jit.load(str(path), map_location=device).eval()
+    with load_errors(path), path.open("rb") as file:
+        by_path = str(path).isprintable()  # it takes no path that is not UTF-8
+        return torch.jit.load(str(path) if by_path else file, map_location=device).eval()
 
 
 def load_program(path: Path, trust: bool, device: str = "cpu") -> Any:

@@ -13,6 +13,8 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
+from lacal.report.charts.library import library
+
 # Names of the CSS variables, and their values on white and on near-black paper.
 LIGHT = {
     "ink": "#1d2229",
@@ -69,8 +71,7 @@ def applied(salt: str = "lacal") -> Iterator[None]:
     Args:
         salt: Makes the ids inside an SVG: charts on one page need different ones.
     """
-    import matplotlib
-
+    matplotlib = library()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_settings(salt))

@@ -8,6 +8,7 @@ from lacal.formats.shown import printable
 from lacal.methods import METHODS
 from lacal.metrics import ClassTally, Rate
 from lacal.pipeline.evaluate import Evaluation
+from lacal.pipeline.tune_tau import error_at
 from lacal.report.charts.data import Pick
 from lacal.report.evaluation import Evaluated, measure_table
 from lacal.report.page.content import Page, Section
@@ -150,7 +151,7 @@ def curve_of(found: Evaluation, groups: Groups | None) -> Curve | None:
         return None
     tuned, tau = calibration.tuned_on, calibration.tau
     grid = parse_grid(None, method) if tuned is None else np.array(tuned.grid)
-    error = float(path.balanced_error(np.array([tau]))[0])
+    error = error_at(path, tau)
     return Curve(
         path,
         path.right_at(0.0),

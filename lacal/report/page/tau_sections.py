@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from lacal.classes.groups import Groups
 from lacal.formats.shown import printable
+from lacal.pipeline.tune_tau import tally_of
 from lacal.report.charts import figures
 from lacal.report.charts.data import GroupCurves, Pick, TauCurve
 from lacal.report.charts.steps import group_curves, steps_of
@@ -135,7 +136,7 @@ def _curve_data(curve: Curve) -> TauCurve:
         None if plateau is None else (plateau.low, plateau.high, plateau.balanced_error),
         exact=curve.exact,
         chosen_words=curve.chosen_words,
-        unadjusted=float(1.0 - curve.path.row_weights() @ curve.before),
+        unadjusted=tally_of(curve.path, curve.before).balanced().value,
     )
 
 

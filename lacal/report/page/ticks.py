@@ -5,8 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 MOST_STEPS = 500
+FINEST = 3  # decimal places
+# 0.001, 0.002, 0.005, 0.01 ... 5000: the last takes `MOST_STEPS` from the lowest tau allowed to the highest, and more.
+STEPS = tuple(digit * 10**place / 10**FINEST for place in range(7) for digit in (1, 2, 5))
 
 
 def ticks(low: float, high: float, more: tuple[float, ...]) -> NDArray[np.float64]:
@@ -18,9 +20,9 @@ def ticks(low: float, high: float, more: tuple[float, ...]) -> NDArray[np.float6
         >>> ticks(0.0, 4.0, (0.725,))[70:75].tolist()
         [0.7, 0.71, 0.72, 0.725, 0.73]
     """
-    step = next((one for one in STEPS if (high - low) / one <= MOST_STEPS), STEPS[-1])
+    step = next(one for one in STEPS if (high - low) / one <= MOST_STEPS)
     numbers = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1)
-    even = np.round(numbers * step, 3)
+    even = np.round(numbers * step, FINEST)
     return np.unique(np.concatenate([even + 0.0, [0.0, 1.0], np.array(more, np.float64)]))
 
 
