@@ -38,7 +38,7 @@ coverage: $(VENV)/.$(EXTRAS)
 	$(BIN)/python -m coverage report
 
 # An hour or two: which changes to readers, prior, tau path and writer no test sees; run it with EXTRAS=mutation. It goes
-# on where it stopped; `mutmut results` names the survivors and `mutmut show NAME` shows one.
+# on where it stopped, or anew without mutants/; `mutmut results` names the survivors and `mutmut show NAME` shows one.
 mutation: $(VENV)/.$(EXTRAS)
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run
 	$(BIN)/python -m tests.mutation_score

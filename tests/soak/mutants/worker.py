@@ -1,0 +1,91 @@
+"""A process that plays rounds one after another, and says what it met: a line of JSON a report on its stdout."""
+
+import collections
+import importlib
+import json
+import mmap
+import os
+import resource
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tests.soak.mutants.rounds import round_of
+
+REPORTS = 0.5  # seconds between reports
+# Bytes that a round may reserve besides what the process has: a length of 31 bits is believed by pyarrow, which
+# touches no more than the file holds.
+ADDRESSES = 5 * 2**30
+PLACE = struct.Struct(
+    "<qdd"
+)  # the round that is being played, the clock and the CPU's time at its start
+PLACE_FILE = "place"
+STAGE = "stage"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The rounds of one worker.
+
+    Attributes:
+        seed: Of all rounds.
+        first: Its first round.
+        rounds: Where the rounds end.
+        step: From one of its rounds to the next.
+        again: Whether the first round took a worker with it, or too long, and is to be played as lacal is run: a
+            model in a child process. That costs ten times as much, so other rounds do without.
+    """
+
+    seed: int
+    first: int
+    rounds: int
+    step: int
+    again: bool = False
+
+
+def work(share: Share, folder: Path) -> None:
+    """Play a share in a folder that the watching process made, and will remove."""
+    from tests.soak.mutants.promises import Stage
+
+    talk = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    with (folder / PLACE_FILE).open("r+b") as file:
+        place = mmap.mmap(file.fileno(), PLACE.size)
+    (folder / STAGE).mkdir()
+    stage = Stage(folder / STAGE)
+    _import_runtimes()
+    _limit_addresses()
+    counted: collections.Counter[str] = collections.Counter()
+    reported = time.monotonic()
+    for number in range(share.first, share.rounds, share.step):
+        now = time.monotonic()
+        PLACE.pack_into(place, 0, number, now, time.process_time())
+        one = round_of(share.seed, number)
+        code, broken = stage.play(one, in_child=share.again and number == share.first)
+        counted[f"{one.kind.name}: {code}"] += 1
+        if broken or now - reported > REPORTS:
+            _report(talk, number, counted, broken)
+            reported = now
+    _report(talk, share.rounds, counted, [])
+
+
+def _import_runtimes() -> None:
+    """What takes addresses of its own, and time in the first round that needs it."""
+    for name in ("onnx", "onnxruntime", "torch"):
+        importlib.import_module(name)
+
+
+def _limit_addresses() -> None:
+    """A file whose header asks for more than this meets a MemoryError, which is a finding."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + ADDRESSES,) * 2)
+
+
+def _report(
+    talk: IO[str], number: int, counted: "collections.Counter[str]", broken: list[str]
+) -> None:
+    talk.write(json.dumps([number, counted, broken]) + "\n")
+    talk.flush()
+    counted.clear()
