@@ -42,7 +42,16 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, f
         commands.append((command + more, None))
     big_batch(folder / "big batch")
     commands.append(
-        (["inspect", str(folder / "ones.npy"), "--labels", str(folder / "big batch")], 80)
+        (
+            [
+                "inspect",
+                str(folder / "ones.npy"),
+                "--labels",
+                str(folder / "big batch"),
+                "--label-key=id",
+            ],
+            80,
+        )
     )
     asked = [sys.executable, "-m", "tests.faults.bombs", json.dumps(commands)]
     done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)

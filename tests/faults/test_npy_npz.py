@@ -175,7 +175,7 @@ def test_labels_without_rows(tmp_path: Path, capfd: Capture, labels: str) -> Non
     data = empty if labels == "BF16" else npy_bytes(np.empty(0, f"{labels}3"))
     path = written(tmp_path, "labels", data)
     words = refusal(capfd, "inspect", logits, "--labels", path)
-    assert "0 labels" in words
+    assert "holds no labels" in words
 
 
 def test_a_member_named_twice(tmp_path: Path, capfd: Capture) -> None:

@@ -39,7 +39,7 @@ LOW = "where -inf means 'never this class', write a low number such as -1e4"
 MANY = np.where(np.arange(60)[:, None] % 9 == 3, np.nan, VAL.logits)
 SCORES: dict[str, tuple[Any, str]] = {
     "NaN": (changed(np.nan), "row 7, class 2 is NaN; expected finite logits; mend the model"),
-    "NaN in rows": (MANY, "row 3, class 0 is NaN (nor are at least 6 rows more)"),
+    "NaN in rows": (MANY, "row 3, class 0 is NaN (and at least 6 rows more hold such)"),
     "infinity": (changed(np.inf), "row 7, class 2 is inf"),
     "a mask": (changed(-np.inf), LOW),
     "halves that overflowed": (changed(np.inf, "f2"), "stores float16, which overflows"),

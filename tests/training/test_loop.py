@@ -217,8 +217,7 @@ def test_a_rate_that_is_too_high_is_named_with_the_step(tmp_path: Path) -> None:
     assert "is not finite; it was " in said
     assert "a learning rate of 1e+30 that is too high is the likely cause; try --lr 1e+29" in said
     assert "--resume" not in said  # it would end the same way
-    assert (tmp_path / "run/metrics.jsonl").read_bytes() == b""
-    assert list((tmp_path / "run/state").glob("epoch-*")) == []
+    assert not (tmp_path / "run").exists()  # nothing stands in the way of the next run
 
 
 def test_a_loss_that_breaks_later_keeps_the_epochs_before(tmp_path: Path) -> None:
