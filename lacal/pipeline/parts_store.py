@@ -245,11 +245,6 @@ def _refuse_leftovers(path: Path, resume: bool, force: bool) -> None:
         )
 
 
-def _holds_something(path: Path) -> bool:
-    """Whether a file, or a folder that is not empty, has the name."""
-    return any(path.iterdir()) if path.is_dir() else path.exists()
-
-
 def _go_on(store: PartsStore, plan: Mapping[str, Any], resume: bool, force: bool) -> None:
     if (
         not (resume or force) and store.path.exists()
