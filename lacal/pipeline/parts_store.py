@@ -247,7 +247,7 @@ def _refuse_leftovers(path: Path, resume: bool, force: bool) -> None:
 
 def _go_on(store: PartsStore, plan: Mapping[str, Any], resume: bool, force: bool) -> None:
     if (
-        not (resume or force) and store.path.exists()
+        not (resume or force) and store.path.is_file()
     ):  # another run wrote it before this one had the lock
         raise UsageError(f"{place(store.path)}: exists already; add --force to replace it")
     _refuse_leftovers(store.path, resume, force)
