@@ -293,9 +293,8 @@ def carried_by_loss(name: str, options: Mapping[str, Value]) -> Carries:
     carries = row.carries
     tau = options.get("tau", 1.0)
     if not row.weighted and isinstance(tau, int | float) and tau < 1:
-        nothing = tau == 0 and not options.get(
-            "gamma", 0.0
-        )  # vector scaling has a gamma beside tau
+        # Vector scaling has a gamma beside tau
+        nothing = tau == 0 and not options.get("gamma", 0.0)
         carries = "nothing" if nothing else "part"
     if carries == "nothing" and options.get("drw", 0.0):
         return "part"

@@ -12,9 +12,8 @@ import numpy as np
 
 from lacal.batch import Labels, Logits, PerClass, PerRow
 
-LOWEST_FLOAT32 = (
-    -80.0
-)  # its exp, over a sum of up to a thousand ones, is a normal number of float32 still
+# Its exp, over a sum of up to a thousand ones, is a normal number of float32 still
+LOWEST_FLOAT32 = -80.0
 
 LOWEST_LOG = -1e50  # its square, times that of the largest weight, still is a number
 

@@ -283,8 +283,8 @@ def test_inputs_that_are_not_there_or_elsewhere_are_no_parts(tmp_path: Path) -> 
         check_target(tmp_path / "a.npz", force=False, inputs=(tmp_path / given,))
 
 
-@pytest.mark.parametrize("name", [b"x) S 1 (", b"\xff\xfe", b"( R"])
-def test_a_dead_process_of_any_name(name: bytes) -> None:
+@pytest.mark.parametrize("name", [b"lacal", b"x) S 1 (", b"\xff\xfe", b"( R"])
+def test_a_dead_process_that_nobody_asked_after(name: bytes) -> None:
     """Its name stands before its state, in brackets, whatever it holds."""
     child = os.fork()
     if not child:

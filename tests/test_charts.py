@@ -165,9 +165,8 @@ def test_corners_of_few_rows_are_the_curve(rows: int, seed: int, tau: float) -> 
     assert taus[-1] == 4
     assert (np.diff(taus) >= 0).all()
     right = int(np.searchsorted(taus, tau, side="right"))
-    if (
-        0 < right < taus.size and tau not in taus
-    ):  # at a corner itself the rows of both sides are right
+    # At a corner itself the rows of both sides are right
+    if 0 < right < taus.size and tau not in taus:
         assert errors[right - 1] == errors[right] == path.balanced_error(np.array([tau]))[0]
 
 

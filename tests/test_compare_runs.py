@@ -210,9 +210,8 @@ def test_a_single_row_does_not_stand_before_many() -> None:
     one = found.gained(1)[0]
     assert (one.support, one.mended, one.broken, one.gain) == (10, 6, 0, 0.6)
     assert (one.before, one.after) == (0.6, 0.0)
-    assert 4 in [
-        one.index for one in found.changes
-    ]  # changed both ways, and neither gained nor lost
+    # Changed both ways, and neither gained nor lost
+    assert 4 in [one.index for one in found.changes]
 
 
 # What is said

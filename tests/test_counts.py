@@ -70,9 +70,8 @@ def test_training_labels_are_counted(tmp_path: Path) -> None:
     assert counted.counted
     with pytest.raises(DataError, match="1 of 3 classes have no training example"):
         counted.prior(classes=3)
-    with pytest.raises(
-        DataError, match="2 of 4 classes"
-    ):  # a last class without rows is a zero too
+    # A last class without rows is a zero too
+    with pytest.raises(DataError, match="2 of 4 classes"):
         counted.prior(classes=4)
 
 

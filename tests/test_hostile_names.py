@@ -72,6 +72,17 @@ COMMANDS = {
     "methods": ("compare", "val.npz", "test.npz", "--counts", "counts.json"),
     "runs": ("compare", "p.parquet", "p.parquet"),
 }
+# The elements of a JUnit report.
+JUNIT = {
+    "testsuites",
+    "testsuite",
+    "testcase",
+    "failure",
+    "error",
+    "properties",
+    "property",
+    "system-out",
+}
 WITH_REPORTS = tuple(name for name in COMMANDS if name != "inspect")
 
 
@@ -132,16 +143,7 @@ def test_markdown_cells_stay_cells(
 def test_junit_is_xml(hostile: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
     assert lacal(*COMMANDS[name], "--format", "junit") == 0
     root = ElementTree.fromstring(capfd.readouterr().out)
-    assert {one.tag for one in root.iter()} <= {
-        "testsuites",
-        "testsuite",
-        "testcase",
-        "failure",
-        "error",
-        "properties",
-        "property",
-        "system-out",
-    }
+    assert {one.tag for one in root.iter()} <= JUNIT
 
 
 @pytest.mark.parametrize("name", WITH_REPORTS)

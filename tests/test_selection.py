@@ -78,9 +78,8 @@ def test_paired_standard_error_is_the_loop(seed: int, rows: int, classes: int, m
 
 
 def test_paired_standard_error_of_many_rows_a_class() -> None:
-    path = random_path(
-        np.random.default_rng(3), 400, 5, 2
-    )  # counted by curves, not by pairs of rows
+    # Counted by curves, not by pairs of rows
+    path = random_path(np.random.default_rng(3), 400, 5, 2)
     lattice = Lattice.over(0.0, 0.2, METHOD)
     fast = paired_standard_error(path, lattice.spans(path))
     right = right_table(path, lattice.taus)

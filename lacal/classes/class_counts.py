@@ -85,9 +85,8 @@ class Counts:
         place = str(self.path)
         if self.names is not None:
             _check_pairs(self.names, values, place)
-            check_distinct(
-                self.names, place
-            )  # before the number of classes, which a twin makes wrong
+            # Before the number of classes, which a twin makes wrong
+            check_distinct(self.names, place)
         if self.counted and classes is not None:
             values = np.pad(values, (0, max(0, classes - values.size)))
         if classes is not None and values.size != classes:

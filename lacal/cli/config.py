@@ -60,9 +60,8 @@ def unread_variables(command: str) -> list[str]:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        if (
-            path.exists() and not path.is_file()
-        ):  # a pipe would be waited for, a device read for ever
+        # A pipe would be waited for, a device read for ever
+        if path.exists() and not path.is_file():
             raise UsageError(f"{path}: is not a regular file; name a TOML file (--config)")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -35,9 +35,8 @@ def images_in_danger(inputs: Iterable[Path | None], given: dict[str, Any]) -> li
     targets = identities(one for one in targets_of(given) if not one.is_dir()) if named else set()
     if not targets:
         return []
-    from lacal.inputs.image_tables import (
-        open_images,
-    )  # brings Arrow, which logits in arrays need not
+    # Brings Arrow, which logits in arrays need not
+    from lacal.inputs.image_tables import open_images
 
     found: list[Path] = []
     for one in named:

@@ -12,9 +12,8 @@ from lacal.errors import DataError
 from lacal.formats.shown import listed, place, printable
 from lacal.formats.table import Field
 
-TEXT_BYTES_LIMIT = (
-    4 << 30
-)  # one text field in memory; numpy stores every row as wide as the longest
+# One text field in memory; numpy stores every row as wide as the longest
+TEXT_BYTES_LIMIT = 4 << 30
 
 OBJECTS = "holds Python objects; lacal never unpickles. Save a numeric array"
 

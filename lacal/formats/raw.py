@@ -105,9 +105,8 @@ def rows_of(
 def kind_of(dtype: np.dtype[Any]) -> Kind:
     """What the values of a numpy type are to lacal."""
     if dtype.kind == "f":
-        return (
-            "float" if dtype.itemsize <= 8 else "other"
-        )  # long double: 12 or 16 bytes, by machine
+        # Long double: 12 or 16 bytes, by machine
+        return "float" if dtype.itemsize <= 8 else "other"
     kinds: dict[str, Kind] = {"i": "int", "u": "int", "b": "bool", "U": "text", "S": "text"}
     return kinds.get(dtype.kind, "other")
 

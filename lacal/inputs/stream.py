@@ -27,15 +27,14 @@ from lacal.inputs.inputs import InputBlock, InputOptions, Inputs
 from lacal.inputs.ports import chosen_fields
 from lacal.models.model import Port
 from lacal.rows.fields import LABEL_NAMES, field_named, id_column
-from lacal.rows.labels import where_empty
+from lacal.rows.label_field import where_empty
 
 PIECE_BYTES = 1 << 20
 PIECE_ROWS = 16_384
 IMAGES_TOGETHER = 32
 
-Columns = tuple[
-    NDArray[Any], ...
-]  # an array for each input, then labels and ids where there are some
+# An array for each input, then labels and ids where there are some
+Columns = tuple[NDArray[Any], ...]
 Begun = tuple[NDArray[Any] | Decoded, ...]  # the same, images perhaps still on their way
 
 

@@ -193,9 +193,8 @@ def make_loss(
             f"{'another head' if scale is None else f'scale {scale:g}'}; give scale=s, as lacal train does with --head cosine"
         )
     given = Given(counts, settled, 1.0 if scale is None else scale)
-    with np.errstate(
-        over="ignore", under="ignore"
-    ):  # what float32 cannot hold is refused by its name
+    # What float32 cannot hold is refused by its name
+    with np.errstate(over="ignore", under="ignore"):
         built = ROWS[name](given)
     _check_range(name, built)
     return ClassLoss(name, settled, built, counts)

@@ -17,9 +17,8 @@ from lacal.batch import NO_LABEL, Labels, PerRow
 
 Cells = NDArray[np.float64]
 
-TILE = (
-    1 << 16
-)  # probabilities at once: half a MiB of float64, so that the work arrays stay in cache
+# Probabilities at once: half a MiB of float64, so that the work arrays stay in cache
+TILE = 1 << 16
 _SQUARED = ("squared_weight", "squared_total", "squared_square")
 
 

@@ -32,9 +32,8 @@ def at_chance(tally: ClassTally, names: Sequence[str] | None = None) -> list[str
         return []
     said = f"the balanced error, {error.value:.1%}, is that of guesses"
     favourite = int(tally.predicted.argmax())
-    most = int(
-        tally.predicted[favourite]
-    )  # wrong predictions of a path are not known and not counted
+    # Wrong predictions of a path are not known and not counted
+    most = int(tally.predicted[favourite])
     if most >= NEARLY_ALL * error.n:
         return [
             f"{said}: {most:,} of {error.n:,} rows are predicted as class {some_classes([favourite], names)}; search "

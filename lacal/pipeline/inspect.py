@@ -81,9 +81,8 @@ def inspect(source: Source, prior: LabelPrior | None) -> Inspection:
 
 def _findings(seen: Inspection, source: Source, prior: LabelPrior | None) -> list[str]:
     found = []
-    columns = len(
-        getattr(source, "logits_fields", ())
-    )  # of a file: a model's logits are no columns
+    # Of a file: a model's logits are no columns
+    columns = len(getattr(source, "logits_fields", ()))
     if columns > MANY_COLUMNS:
         found.append(
             f"the logits are {columns:,} columns, one a class, which are slow to open and to read; write them as "

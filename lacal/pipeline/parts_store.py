@@ -198,9 +198,8 @@ def parts_store(
     with locked(folder, path):
         store = PartsStore(path, folder, [])
         try:
-            sweep(
-                path
-            )  # also where nothing is left to write: a run may have been killed right after its end
+            # Also where nothing is left to write: a run may have been killed right after its end
+            sweep(path)
             _go_on(store, plan, resume, force)
             yield store
         except BaseException:
@@ -246,9 +245,8 @@ def _refuse_leftovers(path: Path, resume: bool, force: bool) -> None:
 
 
 def _go_on(store: PartsStore, plan: Mapping[str, Any], resume: bool, force: bool) -> None:
-    if (
-        not (resume or force) and store.path.is_file()
-    ):  # another run wrote it before this one had the lock
+    # Another run wrote it before this one had the lock
+    if not (resume or force) and store.path.is_file():
         raise UsageError(f"{place(store.path)}: exists already; add --force to replace it")
     _refuse_leftovers(store.path, resume, force)
     folder, (parts, published) = store.folder, read_journal(store.folder)

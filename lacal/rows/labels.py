@@ -4,7 +4,6 @@ A row without a label is one whose label the user names (`--ignore-label`): a nu
 cell, a null, or NaN.
 """
 
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,13 +15,11 @@ from numpy.typing import NDArray
 from lacal.batch import NO_LABEL, Ids, Labels
 from lacal.classes.names import near_miss, shown
 from lacal.errors import DataError
-from lacal.formats import MayBeEmpty, Table
-from lacal.rows.fields import ID_NAMES, id_column
+from lacal.formats import Table
+from lacal.rows.fields import id_column
+from lacal.rows.label_field import LARGEST, label_key, where_empty, whole_number
 from lacal.rows.labels_by_id import LabelsById
 
-LABEL_FIELDS = ("label", "labels")
-WHOLE = re.compile(r"\s*(-?)0*(\d+)(\.0*)?\s*", re.ASCII)  # pandas writes 3.0 beside empty cells
-LARGEST = 2**62
 IGNORED = -(2**63)  # of a row whose label the user named
 Ignored = str | int | None
 
@@ -92,7 +89,7 @@ class LabelReader:
             id_key: Field of the ids in a file apart, where it has one of that name.
             told: Whether k is known, rather than made of the labels themselves.
         """
-        key = _label_key(table, key, class_names or ())
+        key = label_key(table, key, class_names or ())
         table = table if required else where_empty(table, key)
         one = table.fields[key]
         place = f"{table.path}: {shown(key)}" if key else str(table.path)
@@ -307,45 +304,3 @@ class LabelReader:
             f"{self.place}: row {start + row} has label {labels[row]}, expected "
             f"0..{self.classes - 1}{others}; {hint}"
         )
-
-
-def where_empty(table: Table, key: str) -> Table:
-    """The table, whose labels may be empty where its format knows empty cells; the reader judges them."""
-    one = table.fields[key]
-    plain = len(one.shape) == 1 and one.kind in ("int", "float", "text")
-    return table.with_empty(key) if plain and isinstance(table, MayBeEmpty) else table
-
-
-def whole_number(text: str) -> int | None:
-    """The whole number that a text is, held where int64 holds it."""
-    found = WHOLE.fullmatch(text)
-    if found is None:
-        return None
-    value = int(found[2]) if len(found[2]) < 19 else LARGEST
-    return -min(value, LARGEST) if found[1] else min(value, LARGEST)
-
-
-def _label_key(table: Table, key: str | None, class_names: tuple[str, ...]) -> str:
-    """The field of a labels file: the one asked for, the usual name, or the only one."""
-    listed = ", ".join(shown(name) for name in list(table.fields)[:12])
-    if key is not None and key not in table.fields:
-        raise DataError(f"{table.path}: has no field {shown(key)} (--label-key); it has {listed}")
-    if key is not None:
-        return key
-    usual = [name for name in table.fields if name.lower() in LABEL_FIELDS]
-    if len(usual) == 1:
-        return usual[0]
-    several = len(table.fields) > 1
-    # A single column may be called 0, as pandas does.
-    headless = [one for one in table.fields if one in class_names or (several and one.isdecimal())]
-    if headless:
-        raise DataError(
-            f"{table.path}: which field holds the labels? it has {listed}; is {shown(headless[0])} the name of a "
-            "column, or has the file no header? write `label`, or `id,label`, as its first line (or name the column "
-            "with --label-key)"
-        )
-    if several or next(iter(table.fields)).lower() in ID_NAMES:
-        raise DataError(
-            f"{table.path}: which field holds the labels? it has {listed}; name it with --label-key"
-        )
-    return next(iter(table.fields))

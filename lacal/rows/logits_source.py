@@ -29,7 +29,8 @@ from lacal.rows.fields import (
     width,
 )
 from lacal.rows.ids import IdCheck
-from lacal.rows.labels import Ignored, LabelReader, where_empty
+from lacal.rows.label_field import where_empty
+from lacal.rows.labels import Ignored, LabelReader
 from lacal.rows.scores import ScoreDoor
 from lacal.rows.weights import WeightField
 

@@ -14,7 +14,8 @@ from lacal.formats import Table
 from lacal.formats.fields import refuse_unusable
 from lacal.formats.shown import place
 from lacal.rows.fields import LABEL_NAMES, field_named
-from lacal.rows.labels import Ignored, LabelReader, where_empty, whole_number
+from lacal.rows.label_field import where_empty, whole_number
+from lacal.rows.labels import Ignored, LabelReader
 
 PREDICTION_FIELDS = ("prediction", "predictions")
 ROWS = 1 << 16

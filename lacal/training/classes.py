@@ -47,9 +47,8 @@ class RawLabels:
         Raises:
             DataError: It is not one label a row, or a label is missing.
         """
-        reader = LabelReader.open(
-            table, key, classes=1, class_names=None, ignore=None, apart=False
-        )  # the field's shape and kind
+        # The field's shape and kind
+        reader = LabelReader.open(table, key, classes=1, class_names=None, ignore=None, apart=False)
         file, raw, names = place(table.path), table.read(key), table.class_names
         if names is not None:
             check_distinct(names, file)

@@ -1,7 +1,9 @@
-"""The same sixty labelled rows in every format of arrays, as bytes to be spoiled."""
+"""The same sixty labelled rows in every format of arrays, as bytes to be spoiled; and paths that are no files."""
 
 import io
 import json
+import os
+import socket
 import struct
 import zipfile
 from collections.abc import Callable
@@ -124,3 +126,22 @@ def written(folder: Path, name: str, data: bytes) -> Path:
     """The path of a file of these bytes."""
     (folder / name).write_bytes(data)
     return folder / name
+
+
+def pipe(folder: Path) -> Path:
+    """A pipe that nobody writes to."""
+    os.mkfifo(folder / "a.npz")
+    return folder / "a.npz"
+
+
+def unix_socket(folder: Path) -> Path:
+    """A socket that nobody listens at."""
+    path = Path(os.path.relpath(folder / "s"))  # the name of a socket is limited to 108 bytes
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+    return path
+
+
+def device(folder: Path) -> Path:
+    """A device that can be read for ever."""
+    return Path("/dev/zero")

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,11 +20,14 @@ from tests.faults.spoiling import (
     MAKERS,
     WORLD,
     csv_bytes,
+    device,
     fixed,
     npy_bytes,
     npy_claiming,
     parquet_bytes,
+    pipe,
     table_of,
+    unix_socket,
     written,
 )
 from tests.small_world import lacal, refusal, write_world
@@ -85,22 +87,6 @@ def link_to_nothing(folder: Path) -> Path:
 def empty_folder(folder: Path) -> Path:
     (folder / "a.npz").mkdir()
     return folder / "a.npz"
-
-
-def pipe(folder: Path) -> Path:
-    os.mkfifo(folder / "a.npz")
-    return folder / "a.npz"
-
-
-def unix_socket(folder: Path) -> Path:
-    path = Path(os.path.relpath(folder / "s"))  # the name of a socket is limited to 108 bytes
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-    return path
-
-
-def device(folder: Path) -> Path:
-    return Path("/dev/zero")
 
 
 def standard_input(folder: Path) -> Path:
@@ -260,9 +246,8 @@ def test_a_flipped_bit_in_the_data_is_noticed(
             refused += not same_or_refused(path, expected)
             tried += 1
     assert tried >= 30
-    assert (
-        refused > 0.8 * tried
-    )  # the header of a page has no checksum, and parts of it mean nothing
+    # The header of a page has no checksum, and parts of it mean nothing
+    assert refused > 0.8 * tried
 
 
 def test_sizes_that_no_table_has(tmp_path: Path, capfd: Capture) -> None:

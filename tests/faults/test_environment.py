@@ -112,9 +112,8 @@ def test_an_odd_environment_changes_no_result(
     told = f"{line} with {changes} {streams}"
     if line not in alone:
         alone[line] = outcome(line, files, plain, tmp_path / "cwd", "")
-    cwd = chance.choice(
-        (tmp_path / "cwd", tmp_path / "cwd", Path("/proc"))
-    )  # nobody may write there
+    # Nobody may write there
+    cwd = chance.choice((tmp_path / "cwd", tmp_path / "cwd", Path("/proc")))
     expected, found = alone[line], outcome(line, files, odd, cwd, streams)
     assert found[0] == expected[0], (told, found)
     assert "Traceback" not in found[2], told

@@ -230,9 +230,8 @@ def test_ids_that_only_count_tell_no_split(
         assert "has 90 labels" in said
         assert "as their ids only count them" in said
     found = json_of(capfd, "evaluate", folder / "part.npz", "--labels", path)
-    expected = json_of(
-        capfd, "evaluate", folder / "val.npz"
-    )  # labels turn every 5, which 10 is a multiple of
+    # Labels turn every 5, which 10 is a multiple of
+    expected = json_of(capfd, "evaluate", folder / "val.npz")
     assert found["balanced_error"] == expected["balanced_error"]
 
 
@@ -277,9 +276,8 @@ def test_labels_by_number_without_a_header(folder: Path, capfd: pytest.CaptureFi
     path = labels_file(folder / "l.csv", "x-1,3", [f"val-{i},{i % 5}" for i in range(60)])
     said = refusal(capfd, "evaluate", bare(folder, ids=True), "--labels", path)
     assert "is '3' the name of a column" in said
-    pq.write_table(
-        pa.table({"0": VAL.labels}), folder / "l.parquet"
-    )  # as pandas names a lone column
+    # As pandas names a lone column
+    pq.write_table(pa.table({"0": VAL.labels}), folder / "l.parquet")
     assert lacal("evaluate", bare(folder, ids=False), "--labels", folder / "l.parquet") == 0
 
 

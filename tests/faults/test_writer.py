@@ -172,17 +172,6 @@ def test_a_system_that_tells_nothing_of_its_processes(monkeypatch: pytest.Monkey
     assert atomic._alive(os.getpid())
 
 
-def test_a_dead_process_that_nobody_asked_after() -> None:
-    child = os.fork()
-    if not child:
-        os._exit(0)
-    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-    try:
-        assert not atomic._alive(child)
-    finally:
-        os.waitpid(child, 0)
-
-
 def test_a_link_that_fails_leaves_no_file(tmp_path: Path) -> None:
     def fails(call: Call) -> None:
         if call.kind == "link":

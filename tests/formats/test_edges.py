@@ -19,7 +19,7 @@ from lacal.formats.raw import RawArray, fill, kind_of, read_errors
 from lacal.formats.shown import listed, place, printable, reason
 from lacal.formats.sniff import _called, first_bytes, is_folder, is_pattern, sniff
 from lacal.formats.zipped import RATIO_FREE, RATIO_LIMIT, _refuse_bomb, zip_errors
-from tests.formats.test_spoiled import npy_bytes
+from tests.faults.spoiling import npy_bytes
 
 
 def said(kind: type[BaseException], act: Callable[[], object]) -> str:

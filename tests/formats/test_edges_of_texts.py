@@ -18,9 +18,8 @@ def test_texts_that_take_just_the_memory_there_is(
 ) -> None:
     (tmp_path / "a.txt").write_text("a\nbcd\n")
     table = open_table(tmp_path / "a.txt")
-    monkeypatch.setattr(
-        fields_of, "TEXT_BYTES_LIMIT", 24
-    )  # two rows of three characters of four bytes
+    # Two rows of three characters of four bytes
+    monkeypatch.setattr(fields_of, "TEXT_BYTES_LIMIT", 24)
     assert table.read("").tolist() == ["a", "bcd"]
     monkeypatch.setattr(fields_of, "TEXT_BYTES_LIMIT", 23)
     assert said(DataError, lambda: table.read("")) == (

@@ -20,7 +20,7 @@ import pytest
 from lacal.errors import DataError
 from lacal.formats import open_table, read_text
 from lacal.formats.text import csv_lines
-from tests.faults.spoiling import ipc_bytes, parquet_bytes
+from tests.faults.spoiling import ipc_bytes, npy_bytes, parquet_bytes, unix_socket
 from tests.formats.test_spoiled import (
     DATA,
     FILES,
@@ -28,11 +28,9 @@ from tests.formats.test_spoiled import (
     Spoil,
     claim,
     entry,
-    npy_bytes,
     npy_claiming,
     parquet_of,
     safetensors_bytes,
-    unix_socket,
     use,
     zip_bytes,
 )

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import pickle
-import socket
 import struct
 import zipfile
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import pytest
 
 from lacal.errors import DataError, LacalError, RunError
 from lacal.formats import open_table, read_text
+from tests.faults.spoiling import device, npy_bytes, pipe, unix_socket
 
 Spoil = Callable[[Path], Path]
 
@@ -30,12 +30,6 @@ def use(path: Path) -> None:
             pass
         table.read(name)
     assert table.class_names is None or table.class_names
-
-
-def npy_bytes(array: Any, **options: Any) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, array, **options)
-    return stream.getvalue()
 
 
 def npy_claiming(header: str, data: bytes = b"") -> bytes:
@@ -235,22 +229,6 @@ def missing(folder: Path) -> Path:
 
 def nul_in_name(folder: Path) -> Path:
     return folder / "a\0b"
-
-
-def pipe(folder: Path) -> Path:
-    os.mkfifo(folder / "a.npy")
-    return folder / "a.npy"
-
-
-def unix_socket(folder: Path) -> Path:
-    path = Path(os.path.relpath(folder / "s"))  # the name of a socket is limited to 108 bytes
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-    return path
-
-
-def device(folder: Path) -> Path:
-    return Path("/dev/zero")
 
 
 def folder_without_parts(folder: Path) -> Path:

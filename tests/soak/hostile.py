@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from tests.soak.captured import Captured, Said
 from tests.soak.findings import Findings
-from tests.test_hostile_names import Elements, dangerous
+from tests.test_hostile_names import JUNIT, Elements, dangerous
 
 NAMES = (
     "", " ", "  both ends  ", "\t", "\n", "\r\n", "a\rb", "\v\f", "\0", "a\0b", "\x1b[2J", "\x1b]8;;http://x\x1b\\here\x1b]8;;\x1b\\",
@@ -48,16 +48,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "predictions": ("evaluate", "p.parquet", *COUNTED),
     "methods": ("compare", "val.npz", "test.npz", *COUNTED, "--draws", "10"),
     "runs": ("compare", "p.parquet", "p.parquet"),
-}
-JUNIT = {
-    "testsuites",
-    "testsuite",
-    "testcase",
-    "failure",
-    "error",
-    "properties",
-    "property",
-    "system-out",
 }
 DRAWN = {"script", "foreignObject", "img", "a", "image"}
 

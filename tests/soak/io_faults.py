@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -30,11 +29,9 @@ from tests.soak.writing_jobs import (
     exported_once,
     leftovers,
     make_old,
-    memory,
     published,
-    small_parts,
     torn,
-    write_inputs,
+    workbench,
 )
 
 ERRORS = ("ENOSPC", "EIO", "EACCES", "EDQUOT")
@@ -73,10 +70,8 @@ def over(
         followed: Of so many runs that can be gone on with, one is.
     """
     found = Findings()
-    with tempfile.TemporaryDirectory(dir=memory()) as folder, ExitStack() as stack:
-        stack.enter_context(small_parts())
-        stack.enter_context(exported_once())
-        bench = Bench(Path(folder), found, followed)
+    with workbench() as folder, exported_once():
+        bench = Bench(folder, found, followed)
         for number in range(rounds):
             for name, forced in jobs:
                 bench.take(JOBS[name], forced=forced)
@@ -99,12 +94,10 @@ class Bench:
     """A command on its inputs, run again and again with another fault."""
 
     def __init__(self, folder: Path, found: Findings, followed: int = 1) -> None:
-        """Write the inputs."""
+        """Take the jobs' inputs in that folder."""
         self.followed = followed
         self.given, self.out, self.kept = folder / "in", folder / "out", folder / "kept"
         self.found = found
-        self.given.mkdir()
-        write_inputs(self.given)
         self.job, self.forced = JOBS["adjust"], False
         self.old: Content = {}
         self.new: Content = {}
@@ -185,9 +178,8 @@ class Bench:
         # The process that left them is this one, so it would be thought to be at work on them.
         with mock.patch.object(atomic, "_alive", return_value=False):
             again = self._run(self._way_on(done))
-            if (
-                again.code == 2 and self.job.run and self.forced
-            ):  # what is there is still the old run
+            # What is there is still the old run
+            if again.code == 2 and self.job.run and self.forced:
                 again = self._run(" --force")
         left = content(self.out)
         wrong = [] if again.code == 0 else [f"the run after it ended with {again}"]
@@ -224,12 +216,12 @@ class Bench:
 def main(name: str, call: str, error: str, mode: str, state: str) -> None:
     """Bring a fault back."""
     found = Findings()
-    folder = Path(tempfile.mkdtemp(dir=memory()))
-    with small_parts(), exported_once():
+    with workbench() as folder, exported_once():
         bench = Bench(folder, found)
         bench.take(JOBS[name], forced=state == "forced")
         print(bench.try_out(Fault(int(call), error, mode == "ever")))
-    print(*sorted(content(bench.out)), *found.faults, f"in {bench.out}", sep="\n")
+        left = shutil.copytree(bench.out, Path(tempfile.mkdtemp()), dirs_exist_ok=True)
+    print(*sorted(content(left)), *found.faults, f"in {left}", sep="\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -24,11 +23,9 @@ from tests.soak.writing_jobs import (
     ended,
     leftovers,
     make_old,
-    memory,
     published,
-    small_parts,
     torn,
-    write_inputs,
+    workbench,
 )
 
 # Bytes that a run may take beside what its libraries have: more than the least that Python needs to start a thread
@@ -60,8 +57,8 @@ def soak(rounds: int, seed: int, until: float) -> Findings:
 def main(rounds: int, seed: int, seconds: float) -> Findings:
     """All rounds, in a process that may fork."""
     found, until = Findings(), time.monotonic() + seconds
-    with tempfile.TemporaryDirectory(dir=memory()) as folder, small_parts():
-        bench = Bench(Path(folder), found)
+    with workbench() as folder:
+        bench = Bench(folder, found)
         for number in range(rounds):
             chance = random.Random(f"{seed} {number}")
             for name in LARGE:
@@ -80,11 +77,9 @@ class Bench:
     """Commands on their inputs, run under one limit after another."""
 
     def __init__(self, folder: Path, found: Findings) -> None:
-        """Write inputs, and run every command once for what it leaves and for the memory it takes."""
+        """Write large inputs too, and run every command once for what it leaves and for the memory it takes."""
         self.given, self.out, self.found = folder / "in", folder / "out", found
         self.said = folder / "said"
-        self.given.mkdir()
-        write_inputs(self.given)
         _write_large(self.given)
         self.large = {
             name: Job(f"large {name}", line, (line.rpartition("/")[2],))
@@ -126,9 +121,8 @@ class Bench:
         try:
             with self.said.open("w") as said:
                 if limit == "memory":
-                    ctypes.CDLL(None).malloc_trim(
-                        0
-                    )  # what earlier work has left is not to be had again
+                    # What earlier work has left is not to be had again
+                    ctypes.CDLL(None).malloc_trim(0)
                     level += _addresses()
                 resource.setrlimit(LIMITS[limit], (level, resource.RLIM_INFINITY))
                 done = ended(f"{job.line} --force", self.given, self.out)

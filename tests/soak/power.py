@@ -7,10 +7,8 @@ not synced may be missing, torn or zero. It is judged as it is, then `--resume` 
 
 import random
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
@@ -30,11 +28,9 @@ from tests.soak.writing_jobs import (
     exported_once,
     leftovers,
     make_old,
-    memory,
     published,
-    small_parts,
     torn,
-    write_inputs,
+    workbench,
 )
 
 LOST = ("all that was not synced", "no names", "bytes", "some names")
@@ -124,9 +120,8 @@ class Lossy:
         if not now.startswith(file.safe):
             return now[:cut] + file.safe[cut:]
         cut = max(cut, len(file.safe))
-        return now[:cut] + bytes(len(now) - cut) * chance.randint(
-            0, 1
-        )  # torn, or zeros as far as it was to go
+        # Torn, or zeros as far as it was to go
+        return now[:cut] + bytes(len(now) - cut) * chance.randint(0, 1)
 
 
 def _apply(change: Named, files: dict[Path, File], folders: set[Path]) -> bool:
@@ -190,14 +185,10 @@ def soak(rounds: int, seed: int, until: float) -> Findings:
 def over(jobs: Sequence[str], rounds: int, seed: int, until: float) -> Findings:
     """The same over some commands."""
     found = Findings()
-    with tempfile.TemporaryDirectory(dir=memory()) as folder, ExitStack() as stack:
-        stack.enter_context(small_parts())
-        stack.enter_context(exported_once())
-        given = Path(folder) / "in"
-        given.mkdir()
-        write_inputs(given)
+    with workbench() as folder, exported_once():
+        given = folder / "in"
         runs = [
-            _recorded(JOBS[name], given, Path(folder) / f"kept {number} {forced}", forced=forced)
+            _recorded(JOBS[name], given, folder / f"kept {number} {forced}", forced=forced)
             for number, name in enumerate(jobs)
             for forced in (False, True)
         ]

@@ -9,7 +9,6 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -21,9 +20,7 @@ from tests.soak.writing_jobs import (
     emptied,
     ended,
     leftovers,
-    memory,
-    small_parts,
-    write_inputs,
+    workbench,
 )
 
 MOST = 8
@@ -53,9 +50,8 @@ def main(rounds: int, seed: int, seconds: float) -> Findings:
     """All rounds, in a process that may fork."""
     found, until = Findings(), time.monotonic() + seconds
     found.figures |= {"torn reads": 0, "reads": 0}
-    with tempfile.TemporaryDirectory(dir=memory()) as folder, small_parts():
-        given, out = Path(folder) / "in", Path(folder) / "out"
-        given.mkdir()
+    with workbench() as folder:
+        given, out = folder / "in", folder / "out"
         _write_inputs(given)
         whole = {
             name: [_alone(name, number, given, emptied(out)) for number in range(MOST)]
@@ -70,10 +66,9 @@ def main(rounds: int, seed: int, seconds: float) -> Findings:
 
 
 def _write_inputs(given: Path) -> None:
-    """What the jobs read, and inputs of other numbers for each writer."""
+    """Inputs of other numbers for each writer."""
     import numpy as np
 
-    write_inputs(given)
     chance = np.random.default_rng(1)
     labels = np.arange(60) % 5
     for number in range(MOST):

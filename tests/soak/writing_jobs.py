@@ -5,6 +5,7 @@ import io
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,7 +109,7 @@ class Ended:
     said: str
 
 
-def write_inputs(folder: Path) -> None:
+def _write_inputs(folder: Path) -> None:
     """Everything that the jobs read."""
     import onnx
 
@@ -134,7 +135,18 @@ def write_inputs(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def small_parts() -> Iterator[None]:
+def workbench() -> Iterator[Path]:
+    """A folder, in memory where that can be, in whose `in` is all that the jobs read; runs keep small parts."""
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(dir=memory) as folder, _small_parts():
+        given = Path(folder) / "in"
+        given.mkdir()
+        _write_inputs(given)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def _small_parts() -> Iterator[None]:
     """Runs of models keep a part every 20 rows; exported programs are made once."""
     with contextlib.ExitStack() as patches:
         for place, name, number in (
@@ -211,11 +223,6 @@ def make_old(job: Job, given: Path, out: Path) -> None:
         else:
             (out / name).mkdir()
             (out / name / "curve.svg").write_bytes(OLD)
-
-
-def memory() -> str | None:
-    """A disk in memory, where there is one."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def emptied(folder: Path) -> Path:

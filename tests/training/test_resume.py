@@ -91,9 +91,8 @@ def test_a_stop_at_any_step_changes_nothing(tmp_path: Path, options: dict[str, A
 
 
 def test_the_scale_of_gradients_goes_on(tmp_path: Path) -> None:
-    inputs = (
-        np.float32(30) * FEATURES.train.inputs
-    )  # 65,536 times their gradients is beyond float16
+    # 65,536 times their gradients is beyond float16
+    inputs = np.float32(30) * FEATURES.train.inputs
     data = replace(FEATURES, train=replace(FEATURES.train, inputs=inputs))
     said = tiny_options(network="mlp:8", precision="float16", lr=1e-4)
     trained(tmp_path / "alone", said, data=data)

@@ -365,9 +365,8 @@ def test_weights_that_break_in_the_last_step_are_found_by_validation() -> None:
 
 def test_an_alignment_that_died_is_not_passed_off() -> None:
     network = network_for(ARRAYS)
-    with (
-        torch.no_grad()
-    ):  # the doubling that it starts from costs dear where logits are large and wrong
+    # The doubling that it starts from costs dear where logits are large and wrong
+    with torch.no_grad():
         network.head.weight.mul_(-30)
     with pytest.raises(RunError, match=r"confidences fell to 0 .*--stage-option lr="):
         staged("disalign", network, ARRAYS, lr=5.0)

@@ -124,9 +124,8 @@ def _session(
     settings.add_session_config_entry("session.load_model_format", "ONNX")  # else a suffix decides
     if threads is not None:
         settings.intra_op_num_threads = threads
-        if (
-            threads > usable_cores()
-        ):  # those that wait would busily keep the cores from those that work
+        # Those that wait would busily keep the cores from those that work
+        if threads > usable_cores():
             settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if files:
         sizes = [len(data) for data in files.values()]

@@ -143,9 +143,8 @@ def _opened(path: Path, model: Any, options: ModelOptions, changed: bool) -> tup
     files = external_files(path, all_tensors(model))
     # From bytes onnxruntime would look for external data in the current folder, and by path it would map
     # files that may yet change: so it is handed what was checked and read.
-    by_path = (
-        not changed and not files and str(path).isprintable()
-    )  # it takes no path that is not UTF-8
+    # It takes no path that is not UTF-8
+    by_path = not changed and not files and str(path).isprintable()
     content = str(path) if by_path else model.SerializeToString()
     return open_session(path, content, files, options, foreign_operators(model))
 

@@ -120,9 +120,8 @@ def give_output(path: Path, torch: ModuleType, module: Any, wanted: str | None) 
             f"--output {printable(step.args[0].name)}"
         )
     if len(flat) > 1 or node is not flat[0]:
-        end.args = (
-            (node,) * len(flat),
-        )  # the layout stays as it is, each place holding the scores
+        # The layout stays as it is, each place holding the scores
+        end.args = ((node,) * len(flat),)
         module.recompile()
     return name, next(iter(outputs))
 

@@ -132,9 +132,8 @@ class TorchModel:
 
     def _tensor(self, array: NDArray[Any]) -> Any:
         if not array.flags.writeable or not array.flags.c_contiguous:
-            array = (
-                array.copy()
-            )  # a model may write into its input, and torch knows no read-only memory
+            # A model may write into its input, and torch knows no read-only memory
+            array = array.copy()
         tensor = self._torch.from_numpy(array)
         if self._device != "cpu":  # pragma: no cover - needs a GPU
             tensor = tensor.pin_memory().to(self._device, non_blocking=True)

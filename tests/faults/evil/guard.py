@@ -205,9 +205,8 @@ class _Hook:
         if isinstance(path, int) or path is None:  # a file that is open already
             return None
         named = Path(os.fsdecode(path)).absolute()  # type: ignore[arg-type]
-        whole = str(
-            named.parent.resolve() / named.name
-        )  # a link may be removed, or made, for itself
+        # A link may be removed, or made, for itself
+        whole = str(named.parent.resolve() / named.name)
         return None if whole == os.devnull or self._is_inside(whole) else str(named)
 
     def _is_inside(self, path: str) -> bool:

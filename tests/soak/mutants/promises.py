@@ -61,9 +61,8 @@ class Stage:
         before = _most_memory()
         said = self._captured.run(list(one.arguments), in_child=in_child)
         broken = [*_of_words(one, said), *_of_files(one, said.code), *self._of_folder(one)]
-        if (
-            not one.kind.in_child and _most_memory() - before > MOST_MEMORY
-        ):  # a model asks for what it likes
+        # A model asks for what it likes
+        if not one.kind.in_child and _most_memory() - before > MOST_MEMORY:
             broken.append("took more than 2 GiB")
         return said.code, [f"{what}; said: {said.err[:600]!r}" for what in broken]
 

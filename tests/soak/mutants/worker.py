@@ -18,9 +18,8 @@ REPORTS = 0.5  # seconds between reports
 # Bytes that a round may reserve besides what the process has: a length of 31 bits is believed by pyarrow, which
 # touches no more than the file holds.
 ADDRESSES = 5 * 2**30
-PLACE = struct.Struct(
-    "<qdd"
-)  # the round that is being played, the clock and the CPU's time at its start
+# The round that is being played, the clock and the CPU's time at its start
+PLACE = struct.Struct("<qdd")
 PLACE_FILE = "place"
 STAGE = "stage"
 
