@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from io import BufferedWriter
 from pathlib import Path
 
-from lacal.errors import RunError, UsageError
+from lacal.errors import LacalError, RunError, UsageError
 from lacal.formats.sniff import IMAGE_SUFFIXES, is_pattern
 
 # Characters of the target's name in its temporary's: names are capped at 255 bytes on most file
@@ -74,11 +74,14 @@ def check_target(path: Path, *, force: bool, inputs: tuple[Path, ...] = ()) -> N
         finally:  # a signal may come in between
             probe.unlink(missing_ok=True)
     except OSError as error:
-        # A read-only folder is the user's to mend, as a missing one is; a full or failing disk is the machine's.
-        kind = RunError if error.errno in (*_TOO_FULL, errno.EIO) else UsageError
-        raise kind(
+        raise at_fault(error)(
             f"{named} folder {folder} cannot be written to ({_reason(error)}); choose another"
         ) from error
+
+
+def at_fault(error: OSError) -> type[LacalError]:
+    """A read-only folder is the user's to mend, as a missing one is; a full or failing disk is the machine's."""
+    return RunError if error.errno in (*_TOO_FULL, errno.EIO) else UsageError
 
 
 def check_room(path: Path, needed: int) -> None:

@@ -1,6 +1,8 @@
 """Charts: what is drawn is what was found, safe inside a page, the same bytes every time."""
 
+import errno
 import functools
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lacal.classes.groups import Groups
-from lacal.errors import UsageError
+from lacal.errors import RunError, UsageError
 from lacal.report.charts import figures
 from lacal.report.charts.bands import bands_of
 from lacal.report.charts.comparison_data import (
@@ -46,6 +48,7 @@ from lacal.report.charts.style import DARK, LIGHT, colour, group_colours
 from lacal.report.charts.svg import AxesBox, inline, write_plots
 from lacal.report.page.content import Chart
 from lacal.tau.path import TauPath
+from tests.soak.disk import Call, listened
 
 pytest.importorskip("matplotlib", exc_type=ImportError)
 
@@ -490,6 +493,36 @@ def test_names_without_a_font_are_drawn_without_a_word(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         write_plots([chart(hostile_figures()["class_changes"])], tmp_path, force=False)
+
+
+def full_after(times: int, *kinds: str) -> Callable[[Call], None]:
+    """A disk that refuses calls of these kinds after so many of them."""
+    left = iter(range(times))
+
+    def heard(call: Call) -> None:
+        if call.kind in kinds and next(left, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return heard
+
+
+@pytest.mark.parametrize("written", [0, 1])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_full_disk_leaves_no_folder_of_its_own(tmp_path: Path, written: int, there: bool) -> None:
+    one, folder = chart(hostile_figures()["class_changes"]), tmp_path / "plots"
+    if there:
+        folder.mkdir()
+    publishing = full_after(written, "rename", "link")
+    with listened(tmp_path, publishing), pytest.raises(RunError, match="No space left"):
+        write_plots([one], folder, force=True)
+    assert [one.suffix for one in folder.glob("*")] == [".svg"] * written
+    assert folder.exists() == (there or bool(written))
+
+
+def test_a_disk_too_full_for_a_folder(tmp_path: Path) -> None:
+    with listened(tmp_path, full_after(0, "mkdir")), pytest.raises(RunError, match="No space left"):
+        write_plots([], tmp_path / "plots", force=False)
+    assert not (tmp_path / "plots").exists()
 
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:

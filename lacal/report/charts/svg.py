@@ -1,5 +1,6 @@
 """Charts as SVG inside a page, whose colours follow the page, and as SVG and PNG files of their own."""
 
+import contextlib
 import html
 import io
 import re
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lacal.atomic import check_target, make_folder, writing
+from lacal.atomic import at_fault, check_target, make_folder, writing
 from lacal.errors import UsageError
 from lacal.report.charts.style import LIGHT, applied
 from lacal.report.page.content import Chart
@@ -96,10 +97,21 @@ def write_plots(charts: Iterable[Chart], folder: Path, *, force: bool) -> list[P
 
     Raises:
         UsageError: A file of that name exists and `force` is off, or the folder cannot be had.
+        RunError: The disk is full or fails.
     """
-    charts = list(charts)
-    paths = [folder / f"{one.name}.{kind}" for one in charts for kind in ("svg", "png")]
+    new = not folder.exists()
     _made(folder)
+    try:
+        return _write_into(folder, list(charts), force=force)
+    except BaseException:
+        if new:
+            with contextlib.suppress(OSError):  # it stays for the charts that are written
+                folder.rmdir()
+        raise
+
+
+def _write_into(folder: Path, charts: list[Chart], *, force: bool) -> list[Path]:
+    paths = [folder / f"{one.name}.{kind}" for one in charts for kind in ("svg", "png")]
     for path in paths:
         check_target(path, force=force)
     for number, chart in enumerate(charts):
@@ -118,7 +130,9 @@ def _made(folder: Path) -> None:
     except FileExistsError:
         raise UsageError(f"{folder}: is not a folder; name one for the charts") from None
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be made ({error.strerror}); choose another") from error
+        raise at_fault(error)(
+            f"{folder}: cannot be made ({error.strerror}); choose another"
+        ) from error
 
 
 def _saved(figure: Any, kind: str, *, transparent: bool) -> bytes:
