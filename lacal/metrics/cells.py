@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 # Cells of parts that may wait to be added in: with as many as there are known, every cell is sorted a few times in all.
 WAITING = 1 << 14
-SPARSE = (
-    16  # times as many cells as rows: counting every cell would cost more than sorting the rows
-)
+# Times as many cells as rows: counting every cell would cost more than sorting the rows
+SPARSE = 16
 
 Cell = NDArray[np.int64]
 

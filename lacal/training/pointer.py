@@ -7,9 +7,8 @@ import msgspec
 from lacal.atomic import writing
 
 POINTER = "last.json"
-CHECKPOINT = (
-    r"epoch-[0-9]{5,}\.safetensors"  # as a pattern: a user's epoch-mine.safetensors is none
-)
+# As a pattern: a user's epoch-mine.safetensors is none
+CHECKPOINT = r"epoch-[0-9]{5,}\.safetensors"
 
 
 def temporary(name: str) -> str:

@@ -293,9 +293,8 @@ def main(group: str, rounds: int, seed: int, seconds: float) -> None:
             made(group)
         assert ended(maker) == 0, "the inputs could not be made"
         small_limits(setattr, 50)
-        lacal.model_source.TOGETHER_SECONDS = (
-            0  # a batch at a time, so that parts end where they should
-        )
+        # A batch at a time, so that parts end where they should
+        lacal.model_source.TOGETHER_SECONDS = 0
         names = [name for name, one in KILLED.items() if one.group == group]
         until = time.monotonic() + seconds
         for at, name in enumerate(names):

@@ -10,9 +10,8 @@ from lacal.models.onnx.node import array_of, attribute, input_of, is_operator, i
 FLOATS = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}  # TensorProto.DataType
 RESHAPING = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"}
 SOFTMAX = {"Softmax", "LogSoftmax"}
-DEPTH_LIMIT = (
-    16  # functions that call functions; a sound model needs few, a hostile one calls itself
-)
+# Functions that call functions; a sound model needs few, a hostile one calls itself
+DEPTH_LIMIT = 16
 
 
 class Graph:

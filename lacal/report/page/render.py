@@ -27,9 +27,8 @@ from lacal.report.page.table_shown import table_shown, with_minus
 STYLES = ("page.css", "tables.css", "slider.css")
 SCRIPTS = ("numbers.js", "slider.js", "charts.js", "classes.js")
 _OPTION = re.compile(r"(?<!\S)--?[\w-]+")
-TEXT_LIMIT = (
-    4000  # characters of a sentence: a path or a command line may be long, but not without end
-)
+# Characters of a sentence: a path or a command line may be long, but not without end
+TEXT_LIMIT = 4000
 
 
 def render(page: Page) -> str:
