@@ -20,11 +20,13 @@ from lacal.errors import DataError, MissingExtra
 from lacal.formats.fields import chosen, paired
 from lacal.formats.raw import kind_of
 from lacal.formats.shown import place, printable, reason
-from lacal.formats.table import Field
+from lacal.formats.table import Field, Kind
 from lacal.formats.zipped import members_of, only_compressed, zip_errors
 
 DEPTH_LIMIT = 16  # of dicts in dicts; a pickle can hold a dict that holds itself
 PACKED = "_x2"  # how torch calls a type of which two numbers share a byte
+# What NumPy has by itself: another package may teach it integers of few bits, too.
+WHOLE = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 # What torch.load raises on damaged files; they have no common parent but Exception.
 LOAD_ERRORS = (
@@ -92,9 +94,8 @@ def _torch() -> ModuleType:
 
 def _loaded(path: Path, torch: ModuleType) -> Any:
     try:
-        with path.open(
-            "rb"
-        ) as file:  # by its name torch would take a.safetensors for another format
+        # By its name torch would take a.safetensors for another format
+        with path.open("rb") as file:
             return torch.load(file, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
         raise DataError(
@@ -138,14 +139,11 @@ def _field(path: Path, name: str, leaf: Any, records: set[int], torch: ModuleTyp
     _check_extent(path, name, leaf, records)
     stored = str(leaf.dtype).removeprefix("torch.")
     shape = tuple(leaf.shape)
-    if stored.endswith(PACKED):
-        return Field(name, "other", shape, stored)
-    if leaf.is_floating_point():
-        return Field(name, "float", shape, stored)
-    try:
+    kind: Kind = "other"
+    if leaf.is_floating_point() and not stored.endswith(PACKED):
+        kind = "float"
+    elif stored in WHOLE:
         kind = kind_of(np.dtype(stored))
-    except TypeError:  # half-precision complex numbers, integers of few bits
-        kind = "other"
     return Field(name, kind, shape, stored)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lacal.atomic import make_folder
-from lacal.errors import RunError
+from lacal.errors import RunError, UsageError
 from lacal.pipeline import parts_store as module
 from lacal.pipeline import working_folder as folders
 from lacal.pipeline.infer import check_output, infer
@@ -79,6 +79,17 @@ def test_another_run_that_ends_while_it_is_looked_at(
     monkeypatch.setattr(module, "rows_kept", lambda path: next(answers))
     check_output(tmp_path / "out.npz", force=False)
     assert names(tmp_path) == []
+
+
+def test_another_run_that_wrote_the_output_meanwhile(tmp_path: Path) -> None:
+    """It ended between the look at the output and the lock."""
+    target = tmp_path / "out.npz"
+    infer(sample(), target)
+    before = content(target)
+    with pytest.raises(UsageError, match="exists already; add --force to replace it"):
+        infer(sample(), target)
+    assert content(target) == before
+    assert names(tmp_path) == ["out.npz"]
 
 
 def test_another_run_that_is_at_work_is_not_said_to_be_broken(tmp_path: Path) -> None:
