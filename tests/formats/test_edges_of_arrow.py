@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lacal.errors import DataError, RunError
+from lacal.formats import arrow_batches, open_table
 from lacal.formats import arrow_claims as claims
-from lacal.formats import open_table
 from lacal.formats.arrow_batches import batches
 from lacal.formats.arrow_columns import described, is_plain_list, with_length, without_nulls
 from lacal.formats.arrow_faults import arrow_errors
@@ -334,3 +334,24 @@ def test_a_gap_before_the_footer(tmp_path: Path) -> None:
         f"{path}: holds 2,064 bytes more than the batches that it lists; were two files joined? write them "
         "as one, or give the folder of both"
     )
+
+
+@pytest.mark.parametrize(("bytes_of", "times"), [(1, 8), (150, 4), (200, 2), (10**6, 0)])
+def test_memory_is_given_back_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bytes_of: int, times: int
+) -> None:
+    """Eight batches of ten numbers: too seldom they hold memory, after each they cost time."""
+    values, released = np.arange(80, dtype=np.float64), []
+    pq.write_table(pa.table({"x": values}), tmp_path / "a.parquet")
+    table = open_table(tmp_path / "a.parquet")
+
+    class Pool:
+        def release_unused(self) -> None:
+            released.append(True)
+
+    monkeypatch.setattr(arrow_batches, "RELEASE_BYTES", bytes_of)
+    monkeypatch.setattr(pa, "default_memory_pool", Pool)
+    found = [block for (block,) in table.blocks(["x"], 10)]
+    assert [one.size for one in found] == [10] * 8
+    np.testing.assert_array_equal(np.concatenate(found), values)
+    assert len(released) == times
