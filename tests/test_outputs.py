@@ -12,7 +12,8 @@ from typing import Any
 import click
 import pytest
 
-from lacal.cli.outputs import check_reports, deliver, rendered_text, report_options, wants_page
+from lacal.cli.outputs import deliver, rendered_text, report_options
+from lacal.cli.targets import check_reports, wants_page
 from lacal.errors import MissingExtra, RunError, UsageError
 from lacal.gates.verdict import Verdict
 from lacal.report.deliver import blocks_of
@@ -194,7 +195,7 @@ def test_the_environment_gives_a_report_a_line(
 
 
 def test_charts_need_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lacal.cli.outputs.find_spec", lambda name: None)
+    monkeypatch.setattr("lacal.cli.targets.find_spec", lambda name: None)
     for arguments in (("--report", "r.html"), ("--plots", "plots")):
         with pytest.raises(MissingExtra, match=r"drawing charts needs matplotlib.*lacal\[plots\]"):
             run(*arguments)

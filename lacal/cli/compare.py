@@ -14,7 +14,6 @@ from lacal.cli.class_options import (
     required_prior_of,
 )
 from lacal.cli.gate_options import fail_if_options
-from lacal.cli.model_options import model_without_inputs
 from lacal.cli.options import (
     FILE,
     OneOf,
@@ -26,9 +25,11 @@ from lacal.cli.options import (
     source_options,
     source_options_of,
 )
-from lacal.cli.outputs import check_reports, command_line, deliver, report_options
+from lacal.cli.outputs import command_line, deliver, report_options
 from lacal.cli.run_input import is_run
 from lacal.cli.sections import Sectioned
+from lacal.cli.sources import model_without_inputs
+from lacal.cli.targets import check_reports
 from lacal.errors import DataError, UsageError
 
 if TYPE_CHECKING:

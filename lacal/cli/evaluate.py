@@ -16,12 +16,7 @@ from lacal.cli.class_options import (
     target_prior_option,
 )
 from lacal.cli.gate_options import gate_options, gates_of
-from lacal.cli.model_options import (
-    model_without_inputs,
-    runs_model,
-    source_of,
-    takes_model,
-)
+from lacal.cli.model_options import runs_model, takes_model
 from lacal.cli.options import (
     FILE,
     force_adjust_option,
@@ -32,9 +27,11 @@ from lacal.cli.options import (
     source_options_of,
     weight_option,
 )
-from lacal.cli.outputs import check_reports, command_line, deliver, report_options, wants_page
+from lacal.cli.outputs import command_line, deliver, report_options
 from lacal.cli.run_input import logits_of_run
 from lacal.cli.sections import Sectioned
+from lacal.cli.sources import model_without_inputs, source_of
+from lacal.cli.targets import check_reports, wants_page
 from lacal.cli.temperature_options import temperature_of, temperature_option
 from lacal.errors import DataError, UsageError
 

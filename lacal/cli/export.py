@@ -51,8 +51,8 @@ def command(model: Path, **given: Any) -> None:
     """
     from lacal import calibration_file
     from lacal.atomic import check_target
-    from lacal.cli.model_options import trial_inputs_of
     from lacal.cli.show import say, show_json, show_text
+    from lacal.cli.sources import trial_inputs_of
     from lacal.pipeline.export import check_kind, export
     from lacal.report.models import export_json, export_text
 

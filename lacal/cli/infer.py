@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
-from lacal.cli.model_options import model_options, model_source_of, running_options
+from lacal.cli.model_options import model_options, running_options
 from lacal.cli.options import FILE, format_options, inputs_of, source_options
 from lacal.cli.sections import Sectioned
+from lacal.cli.sources import model_source_of
 from lacal.cli.supervised import supervised
 
 

@@ -13,12 +13,10 @@ from lacal.cli.class_options import (
     groups_option,
     prior_of,
 )
-from lacal.cli.model_options import (
-    source_of,
-    takes_model,
-)
+from lacal.cli.model_options import takes_model
 from lacal.cli.options import FILE, format_options, source_options
 from lacal.cli.sections import Sectioned
+from lacal.cli.sources import source_of
 
 
 @click.command("inspect", cls=Sectioned)

@@ -29,7 +29,7 @@ def images_in_danger(inputs: Iterable[Path | None], given: dict[str, Any]) -> li
         given: The command's parameters.
     """
     from lacal.atomic import identities
-    from lacal.cli.outputs import targets_of
+    from lacal.cli.targets import targets_of
 
     named = [one for one in inputs if one is not None]
     targets = identities(one for one in targets_of(given) if not one.is_dir()) if named else set()

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lacal.cli.options import FILE, OneOf
-from lacal.cli.outputs import check_reports, command_line, deliver, report_options
+from lacal.cli.outputs import command_line, deliver, report_options
 from lacal.cli.read_files import images_in_danger, settings_file
 from lacal.cli.sections import Sectioned
 from lacal.cli.supervised import Words, supervised
+from lacal.cli.targets import check_reports
 from lacal.cli.training_options import (
     RowOf,
     data_options,

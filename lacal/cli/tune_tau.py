@@ -13,11 +13,7 @@ from lacal.cli.class_options import (
     groups_option,
     required_prior_of,
 )
-from lacal.cli.model_options import (
-    runs_model,
-    source_of,
-    takes_model,
-)
+from lacal.cli.model_options import runs_model, takes_model
 from lacal.cli.options import (
     FILE,
     OneOf,
@@ -29,8 +25,10 @@ from lacal.cli.options import (
     source_options,
     statistics_of,
 )
-from lacal.cli.outputs import check_reports, command_line, deliver, report_options
+from lacal.cli.outputs import command_line, deliver, report_options
 from lacal.cli.sections import Sectioned
+from lacal.cli.sources import source_of
+from lacal.cli.targets import check_reports
 from lacal.errors import UsageError
 
 if TYPE_CHECKING:
