@@ -60,7 +60,10 @@ def deliver(
         RunError: A file could not be written; the others are, and the result is printed.
     """
     from lacal.cli.show import warn
+    from lacal.memory import give_back
 
+    # The work is done: its arrays make room for the records of what may be a hundred thousand classes.
+    give_back()
     warn(result.warnings)
     if result.page is None and wants_page(given):
         raise UsageError(

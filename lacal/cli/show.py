@@ -1,7 +1,6 @@
 """The result on stdout, talk on stderr, progress bars on stderr and on terminals only."""
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -63,7 +62,9 @@ def _drawn(table: "Table") -> Any:
 
 def show_json(value: dict[str, Any]) -> None:
     """One JSON object, full precision, in ASCII whatever the locale; NaN cannot occur."""
-    click.echo(json.dumps(value, allow_nan=False))
+    from lacal.json_text import json_text
+
+    click.echo(json_text(value))
 
 
 def warn(warnings: Iterable[str]) -> None:

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from lacal.classes.groups import Groups
 from lacal.formats.shown import printable
+from lacal.json_text import Json
 from lacal.pipeline.adjust import Adjusted
 from lacal.pipeline.quality import ProbabilityTally, Quality
 from lacal.report.document import Block
 from lacal.report.evaluation import Evaluated, evaluation_warnings
 from lacal.report.measured import measures_json, target_json
-from lacal.report.numbers import SCHEMA_VERSION, Json, errors, gain_of
+from lacal.report.numbers import SCHEMA_VERSION, errors, gain_of
 from lacal.report.temperature import (
     nats,
     plain,

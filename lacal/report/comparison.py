@@ -4,13 +4,14 @@ from pathlib import Path
 
 from lacal.classes.names import some_classes
 from lacal.formats.shown import printable
+from lacal.json_text import Json
 from lacal.metrics import Gain, Score
 from lacal.pipeline.candidates import UNADJUSTED
 from lacal.pipeline.compare import EVERY_CLASS, MethodComparison, MethodRow, SplitFacts
 from lacal.pipeline.doubts import at_chance
 from lacal.pipeline.split_overlap import found_again
 from lacal.report.document import Block
-from lacal.report.numbers import SCHEMA_VERSION, Json, gain_of, group_rule, rate, score_json
+from lacal.report.numbers import SCHEMA_VERSION, gain_of, group_rule, rate, score_json
 from lacal.report.text import points, table, with_interval
 from lacal.report.warnings import absent, of_other_logits, of_training
 

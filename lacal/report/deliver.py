@@ -1,10 +1,10 @@
 """A result as text of one kind: JSON, Markdown, JUnit, workflow commands of GitHub, or what a terminal shows."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from lacal.json_text import json_text
 from lacal.report.document import Block, Strong
 from lacal.report.github import github
 from lacal.report.junit import junit
@@ -26,7 +26,7 @@ def rendered(result: Result, kind: str, as_text: Callable[[list[Block]], str]) -
     """
     match kind:
         case "json":
-            return json.dumps(result.json(), allow_nan=False) + "\n"
+            return json_text(result.json()) + "\n"
         case "md":
             return markdown(result)
         case "junit":

@@ -3,6 +3,7 @@
 import numpy as np
 
 from lacal.gates.verdict import Verdict
+from lacal.json_text import Json
 from lacal.pipeline.evaluate import Evaluation
 from lacal.report.evaluation import Evaluated
 from lacal.report.measured import (
@@ -11,7 +12,7 @@ from lacal.report.measured import (
     measures_json,
     target_json,
 )
-from lacal.report.numbers import SCHEMA_VERSION, Json, errors, gain_of
+from lacal.report.numbers import SCHEMA_VERSION, errors, gain_of
 from lacal.report.temperature import temperature_json
 
 

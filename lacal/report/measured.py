@@ -1,9 +1,9 @@
 """Measures, calibration errors and target priors as plain JSON values, alike in every command that has them."""
 
 from lacal.classes.target import TargetPrior
+from lacal.json_text import Json
 from lacal.measure import Measure
 from lacal.metrics import CalibrationError, Diagram
-from lacal.report.numbers import Json
 
 
 def measures_json(every: dict[str, Measure]) -> Json:

@@ -1,11 +1,12 @@
 """Results of `infer` and `export`, for scripts and for a person."""
 
 from lacal.formats.shown import printable
+from lacal.json_text import Json
 from lacal.model_source import ModelSource
 from lacal.pipeline.export import Exported
 from lacal.pipeline.infer import Inferred
 from lacal.report.document import Block
-from lacal.report.numbers import SCHEMA_VERSION, Json
+from lacal.report.numbers import SCHEMA_VERSION
 
 
 def inference_json(done: Inferred, source: ModelSource) -> Json:

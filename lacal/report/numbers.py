@@ -4,10 +4,10 @@ This is the contract of `--format json`; every object carries `schema_version`.
 """
 
 import math
-from typing import Any
 
 from lacal.classes.groups import Groups
 from lacal.classes.prior import LabelPrior
+from lacal.json_text import Json, Records
 from lacal.metrics import ClassTally, Gain, Rate, Score
 from lacal.pipeline.inspect import Inspection
 from lacal.pipeline.tune_tau import Tuning
@@ -16,7 +16,6 @@ from lacal.rows.source import Source, training_of
 from lacal.tau.resampling import Estimate
 
 SCHEMA_VERSION = 1
-Json = dict[str, Any]
 
 
 def rate(one: Rate) -> Json:
@@ -33,6 +32,11 @@ def rate(one: Rate) -> Json:
 def errors(tally: ClassTally, groups: Groups | None, names: tuple[str, ...] | None) -> Json:
     """Balanced, micro, per group and per class."""
     group_of = _group_of(groups, tally.support.size)
+
+    def record(j: int) -> Json:
+        name = None if names is None else names[j]
+        return {"class": j, "name": name, "group": group_of[j], **class_rate(tally, j)}
+
     return {
         "balanced_error": rate(tally.balanced()),
         "micro_error": rate(tally.micro()),
@@ -42,15 +46,7 @@ def errors(tally: ClassTally, groups: Groups | None, names: tuple[str, ...] | No
             name: {**rate(one), **group_rule(groups, name)}
             for name, one in tally.by_group(groups).items()
         },
-        "classes": [
-            {
-                "class": j,
-                "name": None if names is None else names[j],
-                "group": group_of[j],
-                **class_rate(tally, j),
-            }
-            for j in range(tally.support.size)
-        ],
+        "classes": Records(record, tally.support.size),
         "absent_classes": tally.absent.tolist(),
     }
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lacal.json_text import Json
 from lacal.report.document import Block, Strong, Table
 
 if TYPE_CHECKING:
     from lacal.gates.verdict import Verdict
     from lacal.report.page.content import Page
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

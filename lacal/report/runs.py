@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 
 from lacal.formats.shown import printable
+from lacal.json_text import Json
 from lacal.measure import Measure
 from lacal.metrics import Gain, Rate
 from lacal.pipeline.compare_runs import ClassChange, RunComparison
 from lacal.report.document import Block, Table
-from lacal.report.numbers import SCHEMA_VERSION, Json, errors, gain_of
+from lacal.report.numbers import SCHEMA_VERSION, errors, gain_of
 from lacal.report.sides import SIDES, sides_of, without_suffix
 from lacal.report.text import points, table
 from lacal.report.warnings import absent

@@ -4,12 +4,13 @@ from lacal.calibration import Calibration
 from lacal.classes.names import some_classes
 from lacal.classes.target import TargetPrior
 from lacal.formats.shown import printable
+from lacal.json_text import Json
 from lacal.metrics import CalibrationError, Score
 from lacal.pipeline.quality import Quality
 from lacal.pipeline.temperature import Temperature
 from lacal.report.document import Table
 from lacal.report.measured import calibration_error_json
-from lacal.report.numbers import Json, score_json
+from lacal.report.numbers import score_json
 from lacal.report.text import table
 from lacal.report.warnings import of_other_logits
 

@@ -9,10 +9,11 @@ import numpy as np
 from lacal.classes.groups import Groups
 from lacal.classes.names import some_classes
 from lacal.formats.shown import printable
+from lacal.json_text import Json
 from lacal.metrics import ClassTally
 from lacal.pipeline.tune_tau import Tuning
 from lacal.report.document import Block
-from lacal.report.numbers import SCHEMA_VERSION, Json, errors, gain_of, interval
+from lacal.report.numbers import SCHEMA_VERSION, errors, gain_of, interval
 from lacal.report.text import error_table, gain_line, percent, points
 from lacal.report.warnings import of_tuning
 

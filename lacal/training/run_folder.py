@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from lacal.atomic import make_folder, writing
 from lacal.errors import UsageError
 from lacal.formats.shown import place
+from lacal.json_text import json_text
 from lacal.pipeline.working_folder import (
     check_plan,
     locked,
@@ -129,7 +130,7 @@ class RunFolder:
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a file of the folder, whole or not at all."""
-        text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+        text = json_text(value, indent=1, ensure_ascii=False)
         # Bytes of a path that are not UTF-8, as messages show them: strict readers take no surrogates.
         text = SURROGATE.sub(lambda one: rf"\\u{ord(one[0]):04x}", text)
         with writing(self.path / name) as file:
