@@ -12,8 +12,6 @@ from lacal.memory import give_back
 
 def test_arrays_outlive_it() -> None:
     kept = np.arange(1 << 20)
-    del (freed := [np.ones(1 << 16) for _ in range(20)])[:]
-    assert freed == []
     give_back()
     assert kept.sum() == (1 << 20) * ((1 << 20) - 1) // 2
 
