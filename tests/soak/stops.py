@@ -3,6 +3,7 @@
 A moment is drawn in processor time, so that it meets the same work on a busy machine.
 """
 
+import contextlib
 import os
 import random
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.soak.findings import Findings
@@ -33,7 +35,7 @@ def soak(rounds: int, seed: int, until: float) -> Findings:
     found = Findings(
         figures={"stops": 0, "at work": 0, "with something kept": 0, "longest, s": 0.0}
     )
-    with tempfile.TemporaryDirectory(prefix="lacal-stops-") as temporary:
+    with _none_ignored(), tempfile.TemporaryDirectory(prefix="lacal-stops-") as temporary:
         folder = Path(temporary)
         make_inputs(folder)
         names = sorted(one.name for one in folder.iterdir())
@@ -48,6 +50,19 @@ def soak(rounds: int, seed: int, until: float) -> Findings:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             found.rounds += 1
     return found
+
+
+@contextlib.contextmanager
+def _none_ignored() -> Iterator[None]:
+    """A shell has what it starts in the background ignore SIGINT; so would our children, who keep what is ignored."""
+    ignored = [one for one in SIGNALS if signal.getsignal(one) == signal.SIG_IGN]
+    for one in ignored:
+        signal.signal(one, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for one in ignored:
+            signal.signal(one, signal.SIG_IGN)
 
 
 def _stop(
