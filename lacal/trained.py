@@ -11,7 +11,7 @@ import msgspec
 from lacal.classes.names import shown
 from lacal.errors import DataError
 from lacal.formats.shown import reason
-from lacal.formats.text import strict_json
+from lacal.formats.text import refuse_unwritable, strict_json
 from lacal.loss_table import Carries, Value
 
 KEY = "training"  # in the record of how logits were made
@@ -20,6 +20,11 @@ MEANING: dict[Carries, str] = {
     "nothing": "its logits carry no correction for the training counts",
     "part": "its logits carry a part of the correction for the training counts",
     "prior": "its logits carry the whole correction for the training counts",
+}
+
+_STATES = {
+    "adjusted": "a model that was adjusted otherwise",
+    "output": "another output of the model",
 }
 
 
@@ -91,8 +96,9 @@ def training_record(value: Any, place: str) -> TrainingRecord:
         DataError: It is something else.
     """
     try:
+        refuse_unwritable(value)
         return msgspec.convert(value, TrainingRecord)
-    except msgspec.ValidationError as error:
+    except ValueError as error:
         raise _damaged(place, error) from error
 
 
@@ -111,6 +117,28 @@ def record_from_text(text: str | bytes | None, place: str) -> TrainingRecord | N
     return training_record(value, place)
 
 
+def inference_from_note(note: str | None, place: str) -> dict[str, Any] | None:
+    """How some logits were made, out of the note in their file; None where nothing, or another tool, says it.
+
+    Raises:
+        DataError: The files that it travels on to could not hold it.
+    """
+    try:
+        noted = None if note is None else strict_json(note)
+    except ValueError:
+        return None
+    if not isinstance(noted, dict):
+        return None
+    try:
+        refuse_unwritable(noted)
+    except ValueError as error:
+        raise DataError(
+            f"{place}: its note of how the logits were made holds what no other file could ({reason(error)}); expected "
+            "what lacal infer wrote; infer again, or remove it"
+        ) from error
+    return noted
+
+
 def record_of_logits(inference: dict[str, Any] | None, place: str) -> TrainingRecord | None:
     """The record of the model that made some logits, where that is known.
 
@@ -127,10 +155,27 @@ def record_of_logits(inference: dict[str, Any] | None, place: str) -> TrainingRe
 
 def same_model(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two records of how logits were made speak of one model: of one file, or of one network's."""
-    if one.get("model_sha256") == other.get("model_sha256"):
-        return True
+    files = [record.get("model_sha256") for record in (one, other)]
     weights = [_weights(record) for record in (one, other)]
-    return weights[0] is not None and weights[0] == weights[1]
+    # Neither of a model file: logits that lacal train stored.
+    if files == [None, None]:
+        return bool(weights[0] == weights[1])
+    return bool(files[0] == files[1] or (weights[0] is not None and weights[0] == weights[1]))
+
+
+def made_otherwise(one: dict[str, Any], other: dict[str, Any]) -> str | None:
+    """What keeps logits apart that were made as two records say, to stand before "than"; None where nothing does.
+
+    Batches, devices and versions may differ.
+    """
+    if not same_model(one, other):
+        return "another model"
+    if one.get(KEY) != other.get(KEY):
+        return "a model with another record of its training"
+    for name, words in _STATES.items():
+        if name in one and name in other and one[name] != other[name]:
+            return words
+    return None
 
 
 def _weights(inference: dict[str, Any]) -> Any:

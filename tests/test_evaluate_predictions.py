@@ -151,6 +151,11 @@ def test_logits_at_the_ends_of_the_floats(
     assert "3 rows" in found["undefined"]
 
 
+UNREAD = "'probabilities' in its metadata cannot be read; expected a temperature and class shares"
+NO_SHARES = "the target shares are not one share from 0 to 1 a class"
+# More than a float holds.
+HUGE = "1" + "0" * 400
+
 LISTED = "of 2 dimensions, expected numbers, the probability of the prediction"
 VECTOR = "expected numbers, a probability for every class"
 
@@ -196,16 +201,38 @@ def test_fields_that_are_not_what_they_say(
 
 
 @pytest.mark.parametrize(
-    "note",
-    ["{", "[]", '{"temperature": "x"}', '{"temperature": 0}', '{"temperature": 1, "target_shares": [1, 1, 1]}',
-     '{"temperature": 1, "target_shares": [0.5, 0.5]}', '{"temperature": 1, "target_shares": [[1]]}'],
+    ("note", "fault"),
+    [("{", UNREAD), ("[]", UNREAD), ("{}", UNREAD), ('{"temperature": "x"}', UNREAD),
+     (f'{{"temperature": {HUGE}}}', UNREAD), (f'{{"temperature": -{HUGE}}}', UNREAD), ('{"temperature": 1e999}', UNREAD),
+     (f'{{"temperature": 1, "target_shares": {HUGE}}}', UNREAD),
+     (f'{{"temperature": 1, "target_shares": [1, 0, {HUGE}]}}', UNREAD),
+     ('{"temperature": 1, "target_prior": "\\ud800"}', UNREAD),
+     ('{"temperature": 0}', "is 0, expected one from 1e-06 on"), ('{"temperature": 1e-300}', "is 1e-300, expected"),
+     ('{"temperature": 1, "target_shares": [1, 1, 1]}', NO_SHARES),
+     ('{"temperature": 1, "target_shares": [1e308, 1e308, 1e308]}', NO_SHARES),
+     ('{"temperature": 1, "target_shares": [1, -1e-3, 1e-3]}', NO_SHARES),
+     ('{"temperature": 1, "target_shares": [0.5, 0.5]}', "holds 2 target shares, expected one for each of the 3"),
+     ('{"temperature": 1, "target_shares": [[1]]}', NO_SHARES)],
 )  # fmt: skip
 def test_a_note_about_probabilities_that_makes_no_sense(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], note: str
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], note: str, fault: str
 ) -> None:
     columns = {"adjusted_logits": vectors(np.log(PROBABILITIES + 0.01))}
     path = written(tmp_path / "p.parquet", {"probabilities": note}, **columns)
-    refusal(capfd, "evaluate", path)
+    message = refusal(capfd, "evaluate", path)
+    assert message.startswith(f"Error: {path}: ")
+    assert fault in message
+
+
+def test_logits_so_far_apart_that_a_temperature_makes_the_distance_infinite(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is warned of: the class behind has probability 0."""
+    logits = np.where(PROBABILITIES > 0.4, 1e305, -1e305)
+    note = {"probabilities": '{"temperature": 1e-5}'}
+    path = written(tmp_path / "p.parquet", note, adjusted_logits=logits.tolist())
+    found = json_of(capfd, "evaluate", path)["measures"]["brier"]
+    assert found["value"] == 0.5  # the last row is surely wrong
 
 
 def test_the_note_is_applied_to_adjusted_logits(

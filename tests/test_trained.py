@@ -12,6 +12,8 @@ from lacal.rows.source import refuse_corrected
 from lacal.trained import (
     KEY,
     TrainingRecord,
+    inference_from_note,
+    made_otherwise,
     record_from_text,
     record_of_logits,
     same_model,
@@ -29,6 +31,7 @@ RECORDS = st.builds(
     epochs=st.integers(0, 10**6),
     weights=st.none() | st.text(),
 )
+SPOILT = ["\ud800", ["\udfff"], {"\ud800": 1}, float("inf"), {"tau": -float("inf")}]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | NUMBERS | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -77,6 +80,29 @@ def test_another_type_is_a_sentence_or_a_record(name: str, value: Any) -> None:
 def test_wrong_values_are_named(name: str, value: Any) -> None:
     with pytest.raises(DataError, match=name):
         training_record({**record().json(), name: value}, "m.onnx")
+
+
+@pytest.mark.parametrize("value", SPOILT)
+@pytest.mark.parametrize("name", record().json())
+def test_what_no_other_file_could_hold_is_a_sentence(name: str, value: Any) -> None:
+    for changed in ({**record().json(), name: value}, value):
+        with pytest.raises(
+            DataError, match=r"^m\.onnx: the record .* cannot be read \(half a char"
+        ):
+            training_record(changed, "m.onnx")
+    with pytest.raises(DataError, match=r"^x\.npz: its note of how .*; infer again, or remove it"):
+        inference_from_note(json.dumps({name: value}).replace("Infinity", "1e999"), "x.npz")
+
+
+def test_a_number_of_any_size_is_one_of_the_note() -> None:
+    epochs = {**record().json(), "epochs": 10**400}
+    assert training_record(epochs, "m.onnx").epochs == 10**400
+    assert inference_from_note(json.dumps({KEY: epochs}), "x.npz") == {KEY: epochs}
+
+
+@pytest.mark.parametrize("note", [None, "", "by hand", "[1]", "[" * 100_000, '"\\ud800"'])
+def test_a_note_of_another_tool_says_nothing(note: str | None) -> None:
+    assert inference_from_note(note, "x.npz") is None
 
 
 @pytest.mark.parametrize("name", [name for name in record().json() if name != "weights"])
@@ -143,3 +169,34 @@ def test_one_file_or_one_networks_weights_are_one_model(
     assert same_model(here, there) is same is same_model(there, here)
     assert not same_model({"model_sha256": "a"}, {"model_sha256": "b"})
     assert not same_model({"model_sha256": "a", KEY: "odd"}, {"model_sha256": "b", KEY: "odd"})
+
+
+def test_logits_of_no_model_file_are_told_apart_by_the_weights() -> None:
+    """As `lacal train` stores them."""
+    of = {name: {KEY: record(weights=name).json()} for name in ("v", "w")}
+    assert same_model(of["v"], of["v"])
+    assert not same_model(of["v"], of["w"])
+    assert not same_model(of["v"], {})
+    assert same_model({"by": "hand"}, {"by": "foot"})  # nothing is known to differ
+
+
+STORED: dict[str, Any] = {"adjusted": False, "batch_size": 8, KEY: record(weights="w").json()}
+RUN: dict[str, Any] = {**STORED, "model_sha256": "a", "output": "logits", "device": "cuda"}
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (STORED, None),
+        ({**RUN, "model_sha256": "another export", "batch_size": 2, "device": "cpu"}, None),
+        ({**RUN, KEY: record(weights="v").json(), "model_sha256": "b"}, "another model"),
+        ({**RUN, KEY: record(weights="w", carries="part").json()}, "another record of its training"),
+        ({name: value for name, value in RUN.items() if name != KEY}, "another record of its training"),
+        ({**RUN, "adjusted": True}, "adjusted otherwise"),
+        ({**RUN, "output": "aux"}, "another output"),
+        ({}, "another model"),
+    ],
+)  # fmt: skip
+def test_what_keeps_logits_of_two_runs_apart(other: dict[str, Any], words: str | None) -> None:
+    for found in (made_otherwise(RUN, other), made_otherwise(other, RUN)):
+        assert found is None if words is None else words in str(found)

@@ -33,32 +33,32 @@ class PartsTable:
     path: Path
     fields: dict[str, Field]
     class_names: tuple[str, ...] | None
-    _parts: tuple[HeldTable, ...]
+    parts: tuple[HeldTable, ...]
 
     @property
     def inference(self) -> str | None:
-        """The first part's."""
-        return self._parts[0].inference
+        """The first part's; `lacal.rows.one_model` sees to it that all are of one model."""
+        return self.parts[0].inference
 
     @property
     def probabilities(self) -> str | None:
-        """The first part's."""
-        return self._parts[0].probabilities
+        """Every part's."""
+        return self.parts[0].probabilities
 
     def with_empty(self, name: str) -> "PartsTable":
         """The same parts, whose column `name` may hold nulls."""
-        return replace(self, _parts=tuple(part.with_empty(name) for part in self._parts))
+        return replace(self, parts=tuple(part.with_empty(name) for part in self.parts))
 
     def read(self, name: str) -> NDArray[Any]:
         """The whole column, over all parts."""
         chosen(self.path, self.fields, [name])
-        every = [part.read(name) for part in self._parts]
+        every = [part.read(name) for part in self.parts]
         return gathered(self.path, (block for block in every if len(block)), every[0])
 
     def blocks(self, names: Sequence[str], rows: int) -> Iterator[tuple[NDArray[Any], ...]]:
         """Aligned blocks; none spans two parts."""
         chosen(self.path, self.fields, names)
-        for part in self._parts:
+        for part in self.parts:
             yield from part.blocks(names, rows)
 
 
@@ -145,6 +145,12 @@ def _check_same(first: HeldTable, other: HeldTable) -> None:
     if other.class_names != first.class_names:
         raise DataError(
             f"{place(other.path)}: has other class_names in its metadata than {place(first.path)}"
+        )
+    if other.probabilities != first.probabilities:
+        raise DataError(
+            f"{place(other.path)}: says otherwise than {place(first.path)} what its probabilities are ('probabilities' "
+            "in its metadata, which lacal adjust writes); expected parts of one adjustment; put those of each into a "
+            "folder of their own"
         )
     for name in {**first.fields, **other.fields}:  # in this order, whatever the hashes of names
         ours, theirs = first.fields.get(name), other.fields.get(name)

@@ -80,6 +80,15 @@ class Scored(Protocol):
 
 
 @runtime_checkable
+class Parted(Protocol):
+    """A table of several files, each with its own notes."""
+
+    @property
+    def parts(self) -> "tuple[Table, ...]":
+        """The files, in the order of their rows."""
+
+
+@runtime_checkable
 class Noted(Protocol):
     """A table of a format in which `lacal infer` can note how the logits were made."""
 

@@ -85,6 +85,18 @@ def strict_json(text: str) -> Any:
         raise ValueError("it nests too deep") from error
 
 
+def refuse_unwritable(value: Any) -> None:
+    """Refuse JSON values that a file said but no file can be made to say again: they are to travel on.
+
+    Raises:
+        ValueError: A text holds half a character, a number has become infinite, or all nests too deep.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise ValueError("half a character, too large a number, or nested too deep") from error
+
+
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = dict(pairs)
     if len(keys) != len(pairs):

@@ -15,7 +15,7 @@ from lacal.errors import DataError
 from lacal.formats import Table
 from lacal.formats.shown import place, printable
 from lacal.formats.table import Scored
-from lacal.formats.text import strict_json
+from lacal.formats.text import refuse_unwritable, strict_json
 from lacal.probabilities import Probabilities
 from lacal.rows.weights import WeightField
 
@@ -23,6 +23,9 @@ CONFIDENCE = "confidence"
 UNADJUSTED = "unadjusted_prediction"
 PROBABILITIES = "adjusted_probs"
 LOGITS = "adjusted_logits"
+SHARE_TOLERANCE = 1e-6
+# Far below any that is fitted: scores divided by less overflow.
+LEAST_TEMPERATURE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +108,25 @@ def _meaning(table: Table) -> tuple[Probabilities, TargetPrior | None]:
         return Probabilities(), None
     try:
         known = strict_json(note)
+        refuse_unwritable(known)
         temperature = float(known["temperature"])
         shares = known.get("target_shares")
         target = None if shares is None else np.array(shares, np.float64)
         name = str(known.get("target_prior", "the file"))
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ArithmeticError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise DataError(
-            f"{table.path}: 'probabilities' in its metadata cannot be read; write the file anew"
+            f"{table.path}: 'probabilities' in its metadata cannot be read; expected a temperature and class shares, as "
+            "lacal adjust writes them; write the file anew"
         ) from error
-    if not 0 < temperature < np.inf or (target is not None and not _are_shares(target)):
+    if not LEAST_TEMPERATURE <= temperature < np.inf:
         raise DataError(
-            f"{table.path}: 'probabilities' in its metadata holds no temperature above 0 and class shares; write "
-            "the file anew"
+            f"{table.path}: 'probabilities' in its metadata: the temperature is {temperature:g}, expected one from "
+            f"{LEAST_TEMPERATURE:g} on; write the file anew"
+        )
+    if target is not None and not _are_shares(target):
+        raise DataError(
+            f"{table.path}: 'probabilities' in its metadata: the target shares are not one share from 0 to 1 a class, "
+            "which sum to 1; write the file anew"
         )
     if target is None:
         return Probabilities(temperature), None
@@ -125,4 +135,6 @@ def _meaning(table: Table) -> tuple[Probabilities, TargetPrior | None]:
 
 
 def _are_shares(target: PerClass) -> bool:
-    return target.ndim == 1 and bool((target >= 0).all()) and abs(target.sum() - 1) < 1e-6
+    # None above 1 first, so that no sum overflows.
+    within = bool(((target >= 0) & (target <= 1 + SHARE_TOLERANCE)).all())
+    return target.ndim == 1 and within and abs(target.sum() - 1) < SHARE_TOLERANCE

@@ -16,7 +16,6 @@ from lacal.batch import BATCH_ELEMENTS, NO_LABEL, Batch, Ids, Labels, PerRow
 from lacal.classes.names import check_distinct
 from lacal.errors import DataError
 from lacal.formats import Field, Noted, Table, open_table
-from lacal.formats.text import strict_json
 from lacal.rows.fields import (
     LABEL_NAMES,
     field_named,
@@ -31,8 +30,10 @@ from lacal.rows.fields import (
 from lacal.rows.ids import IdCheck
 from lacal.rows.label_field import where_empty
 from lacal.rows.labels import Ignored, LabelReader
+from lacal.rows.one_model import check_one_model
 from lacal.rows.scores import ScoreDoor
 from lacal.rows.weights import WeightField
+from lacal.trained import inference_from_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +116,7 @@ class LogitsSource:
     def inference(self) -> dict[str, Any] | None:
         """What `lacal infer` noted in the file."""
         note = self.table.inference if isinstance(self.table, Noted) else None
-        try:
-            noted = None if note is None else strict_json(note)
-        except ValueError:
-            return None
-        return noted if isinstance(noted, dict) else None
+        return inference_from_note(note, self.place)
 
     def batches(self) -> Iterator[Batch]:
         """All rows in order, checked."""
@@ -171,6 +168,7 @@ def open_source(
         allow_adjusted: Take logits that `lacal adjust` wrote, which are adjusted already.
     """
     table = open_table(path)
+    check_one_model(table)
     place = str(path)
     label_field = None
     if options.labels is None:
@@ -181,6 +179,8 @@ def open_source(
     # A label column beside the logits is no class, also where the labels come from elsewhere.
     beside = label_field or field_named(table, None, LABEL_NAMES, "--label-key")
     weighing = None if options.weight_key is None else WeightField.of(table, options.weight_key)
+    if weighing is not None:
+        weighing.refuse_parts({beside: "labels", id_field: "ids"})
     taken = {beside, id_field, options.weight_key, *skipped(table, options.skip_keys)} - {None}
     chosen = logits_fields(table, options.logits_key, taken)
     if not allow_adjusted:

@@ -165,10 +165,10 @@ def test_rows_of_parts(tmp_path: Path) -> None:
     assert {3, 7, 8} <= set(np.cumsum(lengths).tolist())  # no block spans two parts
 
 
-def test_notes_are_those_of_the_first_part(tmp_path: Path) -> None:
-    more = noted(**{"lacal.inference": "1", "probabilities": "2", "class_names": '["a"]'})
-    pq.write_table(more, tmp_path / "1")
-    pq.write_table(noted(**{"class_names": '["a"]'}), tmp_path / "2")
+def test_notes_are_those_of_every_part(tmp_path: Path) -> None:
+    more = {"lacal.inference": "1", "probabilities": "2", "class_names": '["a"]'}
+    for name in "12":
+        pq.write_table(noted(**more), tmp_path / name)
     table: Any = open_table(tmp_path)
     assert (table.inference, table.probabilities, table.class_names) == ("1", "2", ("a",))
 
