@@ -185,7 +185,7 @@ class ModelSource:
 
     def _blocks(self, start: int) -> Iterator[tuple[InputBlock, Labels | None]]:
         """The inputs with their labels; ids and the labels' number are judged at the end."""
-        distinct, seen = IdCheck(self.place), start
+        distinct, seen = IdCheck(self.place, start), start
         for block in self.inputs.blocks(self._rows_together(), start):
             if block.ids is not None:
                 distinct.update(block.ids)

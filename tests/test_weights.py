@@ -130,6 +130,29 @@ def test_faulty_weights(
     assert fault in refusal(capfd, "evaluate", path, "--weight-key", "w")
 
 
+@pytest.mark.parametrize(
+    ("key", "part"),
+    [
+        ("label", "labels"),
+        ("prediction", "predictions"),
+        ("unadjusted_prediction", "predictions of the model as it was"),
+        ("id", "ids"),
+    ],
+)
+def test_a_field_with_another_part_is_no_weight(
+    folder: Path, capfd: pytest.CaptureFixture[str], key: str, part: str
+) -> None:
+    """Class numbers are finite and not negative too."""
+    predictions = TEST.logits.argmax(axis=1)
+    beside = {"id": np.arange(90), "label": TEST.labels}
+    both = {"prediction": predictions, "unadjusted_prediction": predictions}
+    pq.write_table(pa.table({**beside, **both}), folder / "p.parquet")
+    np.savez(folder / "w.npz", allow_pickle=False, logits=TEST.logits, **beside)
+    for path in (folder / "p.parquet", folder / "w.npz")[: 1 if key in both else 2]:
+        message = refusal(capfd, "evaluate", path, "--weight-key", key)
+        assert f"'{key}' holds the {part}, expected the weights of the rows; name anoth" in message
+
+
 def test_a_field_that_is_not_there(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = logits_file(folder / "w.npz")
     assert "has no field 'w' (--weight-key)" in refusal(

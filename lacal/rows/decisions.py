@@ -11,6 +11,7 @@ from lacal.formats import Table, open_table
 from lacal.formats.fields import gathered
 from lacal.formats.shown import place
 from lacal.rows.fields import id_column
+from lacal.rows.ids import refuse_missing
 from lacal.rows.logits_source import SourceOptions, open_source
 from lacal.rows.predicted import is_predictions, open_predicted
 from lacal.rows.source import Source, require_labels
@@ -109,6 +110,8 @@ def _predicted(
         raise DataError(f"{place(table.path)}: holds no rows; expected at least one")
     labels, predictions = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     ids = None if id_field is None else table.read(id_field)
+    if ids is not None:
+        refuse_missing(ids, str(table.path))
     return Decisions(
         str(table.path), ids, labels, predictions, rows.class_names, rows.classes, rows.told
     )

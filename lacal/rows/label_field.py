@@ -1,6 +1,10 @@
 """Which field of a file holds its labels, and which number a cell of it says."""
 
 import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lacal.classes.names import shown
 from lacal.errors import DataError
@@ -9,7 +13,6 @@ from lacal.rows.fields import ID_NAMES
 
 LABEL_FIELDS = ("label", "labels")
 WHOLE = re.compile(r"\s*(-?)0*(\d+)(\.0*)?\s*", re.ASCII)  # pandas writes 3.0 beside empty cells
-LARGEST = 2**62
 
 
 def where_empty(table: Table, key: str) -> Table:
@@ -20,12 +23,20 @@ def where_empty(table: Table, key: str) -> Table:
 
 
 def whole_number(text: str) -> int | None:
-    """The whole number that a text is, held where int64 holds it."""
+    """The whole number that a text is, exactly; None of one that no file stores as a number, in 64 bits."""
     found = WHOLE.fullmatch(text)
-    if found is None:
+    if found is None or len(found[2]) > 20:
         return None
-    value = int(found[2]) if len(found[2]) < 19 else LARGEST
-    return -min(value, LARGEST) if found[1] else min(value, LARGEST)
+    value = int(found[1] + found[2])
+    return value if -(2**63) <= value < 2**64 else None
+
+
+def whole_numbers(values: list[int]) -> NDArray[Any]:
+    """(n,) those numbers as int64, or as Python's own where one is larger."""
+    try:
+        return np.array(values, np.int64)
+    except OverflowError:
+        return np.array(values, np.object_)
 
 
 def label_key(table: Table, key: str | None, class_names: tuple[str, ...]) -> str:

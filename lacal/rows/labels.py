@@ -17,11 +17,13 @@ from lacal.classes.names import near_miss, shown
 from lacal.errors import DataError
 from lacal.formats import Table
 from lacal.rows.fields import id_column
-from lacal.rows.label_field import LARGEST, label_key, where_empty, whole_number
+from lacal.rows.label_field import label_key, where_empty, whole_number, whole_numbers
 from lacal.rows.labels_by_id import LabelsById
 
-IGNORED = -(2**63)  # of a row whose label the user named
 Ignored = str | int | None
+
+# (n,) class numbers as they are, of whatever type holds them, and whether the user named them as no label
+Told = tuple[NDArray[Any], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class LabelReader:
         by_id: The labels of a file of their own by row id, where both have ids; else they pair up by their place.
         by_place: Why labels of a file of their own are not joined by id; None where they are, or stand beside the rows.
         of_text: Whether they are stored as text, which may be names.
+        of_whole: Whether they are stored as whole numbers, of which a null alone comes as NaN.
         told: Whether anything but the labels says how many classes there are.
     """
 
@@ -55,6 +58,7 @@ class LabelReader:
     required: bool = False
     by_id: LabelsById | None = None
     of_text: bool = False
+    of_whole: bool = False
     by_place: str | None = None
     told: bool = True
 
@@ -122,6 +126,7 @@ class LabelReader:
             unlabelled=unlabelled,
             required=required,
             of_text=one.kind == "text",
+            of_whole=one.kind == "int",
             told=told,
         )
         return reader._joined(table, key, id_key, by_id=by_id) if apart else reader
@@ -200,38 +205,39 @@ class LabelReader:
                     f"{self.place}: has {self.whole.shape[0]:,} labels, fewer than there are rows of "
                     "logits; they must pair up"
                 )
-        labels = (
+        numbers, ignored = (
             self._of_text(raw, start) if raw.dtype.kind == "U" else self._of_numbers(raw, start)
         )
-        ignored = labels == IGNORED
-        wrong = ~ignored & ((labels < 0) | (labels >= self.classes))
+        wrong = ~ignored & ((numbers < 0) | (numbers >= self.classes))
         if wrong.any():
-            self._refuse(labels, wrong, start)
+            self._refuse(numbers, wrong, start)
+        labels: Labels = numbers.astype(np.int64)
         labels[ignored] = NO_LABEL
         return labels
 
-    def _of_numbers(self, raw: NDArray[Any], start: int) -> Labels:
-        """Labels that are stored as numbers; `IGNORED` where the user named them."""
-        if raw.dtype.kind == "f":
-            empty = np.isnan(raw) & (self.ignore is not None and self.ignore.lower() in ("", "nan"))
-            whole = np.isfinite(raw) & (np.abs(raw) < 2**53)
-            whole &= np.where(whole, raw, 0) == np.floor(np.where(whole, raw, 0))
-            if not (whole | empty).all():
-                row = int((~(whole | empty)).argmax())
-                hint = self._ignoring("") if np.isnan(raw[row]) else ""
-                raise DataError(
-                    f"{self.place}: row {start + row} is {raw[row]}, expected a whole class number "
-                    f"0..{self.classes - 1}{hint}"
-                )
-            labels = np.where(empty, 0, raw).astype(np.int64)
-        else:
-            empty = np.zeros(raw.shape, np.bool_)
-            largest = raw.dtype.type(min(LARGEST, np.iinfo(raw.dtype).max))
-            labels = np.maximum(np.minimum(raw, largest).astype(np.int64), -LARGEST)
+    def _of_numbers(self, raw: NDArray[Any], start: int) -> Told:
+        """Of labels that are stored as numbers."""
+        floats = raw.dtype.kind == "f"
+        # Half precision cannot be held against numbers beyond its own.
+        numbers = raw.astype(np.float64) if floats else raw
+        ignored = np.zeros(raw.shape, np.bool_)
         for number in self._ignored:
-            empty |= labels == number
-        labels[empty] = IGNORED
-        return labels
+            ignored |= numbers == number
+        if not floats:
+            return numbers, ignored
+        if self.ignore is not None and self.ignore.lower() in ("", "nan"):
+            ignored |= np.isnan(numbers)
+        wrong = ~ignored & ~((np.abs(numbers) < 2**53) & (numbers == np.floor(numbers)))
+        if wrong.any():
+            row = int(wrong.argmax())
+            missing = np.isnan(numbers[row])
+            hint = self._ignoring("") if missing else ""
+            got = "empty" if missing and self.of_whole else raw[row]
+            raise DataError(
+                f"{self.place}: row {start + row} is {got}, expected a whole class number "
+                f"0..{self.classes - 1}{hint}"
+            )
+        return np.where(ignored, NO_LABEL, numbers).astype(np.int64), ignored
 
     @property
     def _ignored(self) -> tuple[int, ...]:
@@ -239,24 +245,23 @@ class LabelReader:
         named = whole_number(self.ignore or "")
         return tuple(number for number in (named, self.unlabelled) if number is not None)
 
-    def _of_text(self, raw: NDArray[Any], start: int) -> Labels:
-        """Labels that are stored as text, names or numbers; `IGNORED` where the user named them."""
-        by_name_only, ignored = self.named_by_numbers, self._ignored
-        labels = np.empty(raw.size, np.int64)
+    def _of_text(self, raw: NDArray[Any], start: int) -> Told:
+        """Of labels that are stored as text, names or numbers."""
+        by_name_only, unlabelled = self.named_by_numbers, self._ignored
+        numbers, ignored = [NO_LABEL] * raw.size, np.ones(raw.shape, np.bool_)
         for i, text in enumerate(raw.tolist()):
-            labels[i] = IGNORED
             if text == self.ignore:
                 continue
             number = self.numbers.get(text)
             # Where a class name is itself a number, "3" could be a name or a number: it is a name.
             if number is None and not by_name_only:
                 number = whole_number(text)
-                if number in ignored:
+                if number in unlabelled:
                     continue
             if number is None:
                 raise self._no_label(text, start + i, by_name_only)
-            labels[i] = number
-        return labels
+            numbers[i], ignored[i] = number, False
+        return whole_numbers(numbers), ignored
 
     def _no_label(self, text: str, row: int, by_name_only: bool) -> DataError:
         """What is said of a text that is no label."""
@@ -284,7 +289,7 @@ class LabelReader:
             return "; rows without a label are named with --ignore-label"
         return f"; if {shown(text)} means 'no label', say --ignore-label {shlex.quote(text)}"
 
-    def _refuse(self, labels: Labels, wrong: NDArray[np.bool_], start: int) -> None:
+    def _refuse(self, labels: NDArray[Any], wrong: NDArray[np.bool_], start: int) -> None:
         row = int(wrong.argmax())
         values = np.unique(labels[wrong])
         if self.required:

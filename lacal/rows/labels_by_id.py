@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lacal.batch import Ids, Labels
 from lacal.classes.names import shown
 from lacal.errors import DataError
-from lacal.rows.ids import plain_ids
+from lacal.rows.ids import plain_ids, refuse_missing
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ class LabelsById:
             labels: (n,) checked.
 
         Raises:
-            DataError: An id occurs twice.
+            DataError: An id occurs twice, or a row has none.
         """
+        refuse_missing(ids, place)
         ids = plain_ids(ids)
         first = next((one for one in (0, 1) if _count_from(ids, one)), None)
         order = np.argsort(ids, kind="stable")

@@ -14,7 +14,7 @@ from lacal.formats import Table
 from lacal.formats.fields import refuse_unusable
 from lacal.formats.shown import place
 from lacal.rows.fields import LABEL_NAMES, field_named
-from lacal.rows.label_field import where_empty, whole_number
+from lacal.rows.label_field import where_empty, whole_number, whole_numbers
 from lacal.rows.labels import Ignored, LabelReader
 
 PREDICTION_FIELDS = ("prediction", "predictions")
@@ -125,6 +125,10 @@ def _class_numbers(column: NDArray[Any], ignored: int | None) -> NDArray[Any]:
     """(n,) the column with 0 for what is no class number, or means that there is none."""
     if column.dtype.kind == "U":
         texts, place_of = np.unique(column, return_inverse=True)
-        column = np.array([whole_number(text) or 0 for text in texts.tolist()], np.int64)[place_of]
+        numbers = [whole_number(text) for text in texts.tolist()]
+        return whole_numbers([0 if one in (None, ignored) else one for one in numbers])[place_of]
+    if column.dtype.kind == "f":
+        # Half precision cannot be held against a number beyond its own.
+        column = column.astype(np.float64)
     counted = np.isfinite(column) & (True if ignored is None else column != ignored)
     return np.where(counted, column, column.dtype.type(0))

@@ -12,6 +12,7 @@ from lacal.classes.prior import LabelPrior
 from lacal.classes.target import TargetPrior
 from lacal.errors import DataError
 from lacal.formats import Table
+from lacal.rows.fields import ID_NAMES
 from lacal.rows.fields_beside import CONFIDENCE, LOGITS, PROBABILITIES, FieldsBeside
 from lacal.rows.labels import LabelReader
 from lacal.rows.logits_source import SourceOptions
@@ -152,6 +153,13 @@ def open_predictions(
         label_key=options.label_key,
         ignore=options.ignore_label,
     )
+    if beside.weights is not None:
+        parts: dict[str | None, str]
+        parts = {name: "ids" for name in table.fields if name.lower() in ID_NAMES}
+        parts[beside.unadjusted] = "predictions of the model as it was"
+        parts[rows.predictions.inline] = "predictions"
+        parts[rows.labels.inline] = "labels"
+        beside.weights.refuse_parts(parts)
     target = None if beside.target is None else beside.target.prior
     for what, size in (
         ("scores a row", width),

@@ -1,5 +1,6 @@
 """Row weights from a field of a file: finite, never negative, not all zero."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,21 @@ class WeightField:
                 "weight; name another field with --weight-key"
             )
         return cls(key, place)
+
+    def refuse_parts(self, parts: Mapping[str | None, str]) -> None:
+        """Refuse the field where it plays another part already.
+
+        Args:
+            parts: What fields of the file hold, by their names; None stands for a part that no field plays.
+
+        Raises:
+            DataError: It is one of them.
+        """
+        if self.name in parts:
+            raise DataError(
+                f"{self.place} holds the {parts[self.name]}, expected the weights of the rows; name another field with "
+                "--weight-key, or leave it out where every row counts alike"
+            )
 
     def checked(self, raw: NDArray[Any], start: int) -> PerRow:
         """(n,) the weights of the rows from `start` on."""

@@ -50,7 +50,7 @@ COLUMNS: list[tuple[Any, str]] = [
     (table_of(id=pa.array([*"ab" * 29, "c", None]).dictionary_encode()), "(null) in row 59"),
     (
         table_of().set_column(1, "label", pa.array([None, *WORLD.labels[1:].tolist()])),
-        "row 0 is nan, expected a whole class number",
+        "row 0 is empty, expected a whole class number",
     ),
     (table_of(pa.array([1.0] * ROWS).dictionary_encode()), "'logits'"),
     (table_of(pa.array([1] * ROWS, pa.decimal128(10))), "decimal128(10, 0)"),
