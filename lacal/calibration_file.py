@@ -25,7 +25,7 @@ from lacal.classes.names import near_miss, shown
 from lacal.errors import CalibrationError, LacalError
 from lacal.fits.tempered import tempered
 from lacal.formats.text import read_text, strict_json
-from lacal.methods import BIAS_RULES, METHODS
+from lacal.methods import BIAS_RULES, LARGEST_NORM, METHODS, SMALLEST_NORM
 from lacal.rows.fingerprint import SKETCH
 from lacal.rows.scores import SCORE_KINDS
 from lacal.tau.selection import RULES
@@ -121,6 +121,7 @@ def _check(calibration: Calibration, path: Path) -> None:
         raise refuse("class_counts", "holds a count outside 0..2^53")
     if calibration.class_names is not None and len(set(calibration.class_names)) < k:
         raise refuse("class_names", "names two classes alike")
+    _check_factors(calibration, refuse)
     _check_adjustment(calibration, path, refuse)
     if fitted != (calibration.fitted_on is not None) or (fitted and calibration.tuned_on):
         raise refuse("fitted_on", "goes with the fitted methods, and tuned_on with the others")
@@ -132,18 +133,30 @@ def _check(calibration: Calibration, path: Path) -> None:
         _check_fitted_on(calibration.fitted_on, refuse)
 
 
+def _check_factors(calibration: Calibration, refuse: Any) -> None:
+    """Refuse a factor of nothing, or one that turns a class's scores upside down, or norms that no head has."""
+    for number, scale in enumerate(calibration.scale):
+        if not scale > 0:
+            raise refuse("scale", f"is {scale:g} for class {number}, expected above 0")
+    for number, norm in enumerate(calibration.weight_norms or []):
+        if not SMALLEST_NORM <= norm <= LARGEST_NORM:
+            span = f"{SMALLEST_NORM:g} to {LARGEST_NORM:g}"
+            raise refuse("weight_norms", f"is {norm:g} for class {number}, expected from {span}")
+
+
 def _check_adjustment(calibration: Calibration, path: Path, refuse: Any) -> None:
     """Refuse an adjustment that the method, tau and class counts do not give, as far as they decide it."""
+    searched, least = calibration.method in METHODS, 1 / LARGEST_TAU
+    if not searched and not calibration.tau > least:
+        raise refuse("tau", f"is {calibration.tau:g}, expected a temperature above {least:g}")
     try:
-        stored, log_prior = calibration.adjustment, calibration.prior.log_prior
-        if calibration.method in METHODS:
+        stored = calibration.adjustment
+        if searched:
             expected = METHODS[calibration.method].adjustment(
                 calibration.statistics, calibration.tau
             )
-        elif calibration.tau > 0:
-            expected = tempered(log_prior, calibration.tau)
         else:
-            raise refuse("tau", f"is {calibration.tau:g}, expected a temperature above 0")
+            expected = tempered(calibration.prior.log_prior, calibration.tau)
     except LacalError as error:
         raise CalibrationError(f"{path}: {error}") from error
     # A fit moves what is its own: the offsets, or the scales as well; never whether a class is masked.
@@ -152,7 +165,9 @@ def _check_adjustment(calibration: Calibration, path: Path, refuse: Any) -> None
         given, due = getattr(stored, name), getattr(expected, name)
         if name in own.get(calibration.method, ()):
             given, due = np.isneginf(given), np.isneginf(due)
-        if not np.allclose(given, due, rtol=1e-9, atol=1e-9):
+        with np.errstate(over="ignore"):  # numbers so far apart that their distance is infinite
+            alike = np.allclose(given, due, rtol=1e-9, atol=1e-9)
+        if not alike:
             raise refuse(name, "is not what method, tau and class_counts give")
 
 

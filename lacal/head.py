@@ -7,18 +7,22 @@ last linear layer is looked for.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lacal.batch import PerClass
 from lacal.classes.names import agree, shown
 from lacal.errors import DataError
 from lacal.formats import Table, open_table
+from lacal.methods import LARGEST_NORM, SMALLEST_NORM
 from lacal.models import ModelOptions, model_head, model_kind
 
 WEIGHT_FIELDS = ("weight", "w")
 BIAS_FIELDS = ("bias", "b")
 NORM_FIELDS = ("weight_norms", "norms")
+LARGEST_BIAS = LARGEST_NORM  # its logits are as large
 DEFAULT_OPTIONS = ModelOptions()
 
 
@@ -27,8 +31,8 @@ class Head:
     """The classifier's last layer.
 
     Attributes:
-        weight_norms: (k,) L2 norms of the weight's rows.
-        bias: (k,), or None for a head without one.
+        weight_norms: (k,) L2 norms of the weight's rows, in `SMALLEST_NORM..LARGEST_NORM`.
+        bias: (k,) up to `LARGEST_BIAS`, or None for a head without one.
         found: What it was found as, for the user.
     """
 
@@ -64,13 +68,13 @@ def read_head(
         norms_field = only.name if len(only.shape) == 1 else None
     if norms_field is not None:
         bias, found = _bias(table, norms_field, classes)
-        return Head(_positive(_per_class(table, norms_field, classes), path), bias, found)
+        return _checked(_per_class(table, norms_field, classes), bias, found, path)
     weight_field = _weight_field(table, classes)
     bias, found = _bias(table, weight_field, classes)
     weight = table.read(weight_field).astype(np.float64)
     if not np.isfinite(weight).all():
         raise DataError(f"{path}: {shown(weight_field)} holds NaN or infinity")
-    return Head(_positive(np.linalg.norm(weight, axis=1), path), bias, found)
+    return _checked(_norms(weight), bias, found, path)
 
 
 def _bias(table: Table, beside: str, classes: int) -> tuple[PerClass | None, str]:
@@ -100,7 +104,7 @@ def _model_head(path: Path, classes: int, options: ModelOptions) -> Head:
         )
     if not np.isfinite(head.weight).all():
         raise DataError(f"{path}: the weight of {head.found} holds NaN or infinity")
-    return Head(_positive(np.linalg.norm(head.weight, axis=1), path), head.bias, head.found)
+    return _checked(_norms(head.weight), head.bias, head.found, path)
 
 
 def _find(table: Table, usual: tuple[str, ...], dimensions: int) -> str | None:
@@ -145,11 +149,34 @@ def _per_class(table: Table, field: str, classes: int) -> PerClass:
     return values.astype(np.float64)
 
 
-def _positive(norms: PerClass, path: Path) -> PerClass:
-    if not (norms > 0).all():
-        at = int((norms <= 0).argmax())
+def _norms(weight: NDArray[np.floating[Any]]) -> PerClass:
+    """(k,) L2 norms of the rows of a finite weight (k, d)."""
+    # Squares of what lies far from 1 are infinite or 0: such rows are brought to it first.
+    with np.errstate(over="ignore", under="ignore"):
+        norms: PerClass = np.linalg.norm(weight, axis=1).astype(np.float64)
+        far = np.flatnonzero(~((norms > SMALLEST_NORM) & (norms < LARGEST_NORM)))
+        largest = np.abs(weight[far]).max(axis=1, keepdims=True, initial=0.0).astype(np.float64)
+        scaled = weight[far] / np.where(largest > 0, largest, 1.0)
+        norms[far] = largest[:, 0] * np.linalg.norm(scaled, axis=1)
+    return norms
+
+
+def _checked(norms: PerClass, bias: PerClass | None, found: str, path: Path) -> Head:
+    """The head, unless weight normalisation could not divide by its norms."""
+    usable = (norms >= SMALLEST_NORM) & (norms <= LARGEST_NORM)
+    if not usable.all():
+        at = int(usable.argmin())
+        expected = "above 0"
+        if norms[at] > 0:
+            expected = f"from {SMALLEST_NORM:g} to {LARGEST_NORM:g}, as of any trained layer"
         raise DataError(
-            f"{path}: the weight norm of class {at} is {norms[at]:g}, expected above 0; weight "
+            f"{path}: the weight norm of class {at} is {norms[at]:g}, expected {expected}; weight "
             "normalisation divides by it"
         )
-    return norms
+    if bias is not None and not (np.abs(bias) <= LARGEST_BIAS).all():
+        at = int((np.abs(bias) <= LARGEST_BIAS).argmin())
+        raise DataError(
+            f"{path}: the bias of class {at} is {bias[at]:g}, expected at most {LARGEST_BIAS:g} either way, as of any "
+            "trained layer"
+        )
+    return Head(norms, bias, found)

@@ -11,9 +11,11 @@ import numpy as np
 
 from lacal.adjustment import Adjustment
 from lacal.batch import PerClass
-from lacal.errors import UsageError
+from lacal.errors import DataError, UsageError
 
 BIAS_RULES = ("drop", "scale", "keep")
+# Of weight norms. What float32 can hold lies well between, and powers of these at any usual tau are in float64.
+SMALLEST_NORM, LARGEST_NORM = 1e-50, 1e50
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,11 @@ def weight_norm(statistics: ClassStatistics, tau: float) -> Adjustment:
     it too, "keep" leaves it outside (tau = 0 is the original model).
     """
     norms, bias = statistics.head()
-    scale = _power(norms, -tau)
-    offset = {"drop": -bias * scale, "scale": np.zeros_like(scale), "keep": bias * (1 - scale)}
-    return Adjustment(scale, _mask(offset[statistics.bias_rule], statistics))
+    # Of numbers that leave float64, `_sound` makes a sentence.
+    with np.errstate(all="ignore"):
+        scale = norms**-tau
+        offset = {"drop": -bias * scale, "scale": np.zeros_like(scale), "keep": bias * (1 - scale)}
+    return _sound("weight-norm", tau, scale, offset[statistics.bias_rule], statistics)
 
 
 def prior_division(statistics: ClassStatistics, tau: float) -> Adjustment:
@@ -111,8 +115,9 @@ def prior_division(statistics: ClassStatistics, tau: float) -> Adjustment:
 
     Dividing probabilities by the prior is `logit_adjustment`, another method.
     """
-    scale = _power(np.exp(_finite(statistics.log_prior)), -tau)
-    return Adjustment(scale, _mask(np.zeros_like(scale), statistics))
+    with np.errstate(all="ignore"):
+        scale = np.exp(_finite(statistics.log_prior)) ** -tau
+    return _sound("prior-division", tau, scale, np.zeros_like(scale), statistics)
 
 
 def _prior_lines(statistics: ClassStatistics) -> Family:
@@ -164,9 +169,20 @@ def _finite(log_prior: PerClass) -> PerClass:
     return np.where(np.isneginf(log_prior), 0.0, log_prior)
 
 
-def _power(base: PerClass, exponent: float) -> PerClass:
-    with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(base**exponent, np.float64)
+def _sound(
+    method: str, tau: float, scale: PerClass, offset: PerClass, statistics: ClassStatistics
+) -> Adjustment:
+    """The adjustment of these scales and offsets, unless one of them has left float64 at this tau."""
+    sound = np.isfinite(scale) & (scale > 0) & np.isfinite(offset)
+    if not sound.all():
+        at = int(sound.argmin())
+        lost = f"scale {scale[at]:g}"
+        if 0 < scale[at] < np.inf:
+            lost = f"offset {offset[at]:g}"
+        raise DataError(
+            f"{method} at tau = {tau:g}: class {at} would get {lost}; a tau this large overflows, choose one nearer 0"
+        )
+    return Adjustment(scale, _mask(offset, statistics))
 
 
 def _mask(values: PerClass, statistics: ClassStatistics) -> PerClass:

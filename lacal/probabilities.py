@@ -41,13 +41,14 @@ class Probabilities:
         A class whose adjusted logit is -inf, which is never predicted, has probability 0. float32 stays
         float32, which is faster, unless a probability would vanish in it.
         """
-        # The largest is taken off before anything is scaled, so that at worst a distance is infinite.
+        # The largest is taken off before anything is scaled, so that at worst a distance is infinite: in both steps.
         with np.errstate(over="ignore"):
             scores: Logits = adjusted - adjusted.max(axis=1, keepdims=True)
         if scores.dtype == np.float32 and not self._holds(scores):
             scores = scores.astype(np.float64)
         if self.temperature != 1:
-            scores /= self.temperature
+            with np.errstate(over="ignore"):
+                scores /= self.temperature
         if self.log_target is not None:
             scores += self.log_target
             scores -= scores.max(axis=1, keepdims=True)

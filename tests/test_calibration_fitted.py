@@ -30,12 +30,14 @@ ALL, ONE = FITTED, FITTED[-1:]  # of vector scaling only the fit knows scale and
 NONSENSE: dict[str, tuple[tuple[str, ...], str, Any]] = {
     "tau 0": (ALL, "tau", 0.0),
     "tau negative": (ALL, "tau", -1.0),
+    "tau next to 0": (ALL, "tau", 1e-320),
     "tau other": (FITTED[:1], "tau", 2.5),
     "select": (ALL, "select", "shrunk"),
     "method of the table": (ALL, "method", "logit-adjustment"),
     "method unknown": (ALL, "method", "vector-scalin"),
     "scale fewer": (ALL, "scale", [1.0]),
     "scale negative": (ALL, "scale", [-1.0] * 5),
+    "scale 0": (ALL, "scale", [1.0, 1.0, 0.0, 1.0, 1.0]),
     "scale uneven": (FITTED[:2], "scale", [1.0, 1.0, 1.0, 1.0, 3.0]),
     "offset other": (FITTED[:1], "offset", [0.0] * 5),
     "offset masked": (ALL, "offset", [0.0, 0.0, 0.0, 0.0, None]),
@@ -59,7 +61,12 @@ NONSENSE: dict[str, tuple[tuple[str, ...], str, Any]] = {
 
 
 # A file that calls a fit by another method's name is told of the first field that does not go with it.
-BLAMED = {"method of the table": "field select", "scale negative": "every scale must be finite"}
+BLAMED = {
+    "method of the table": "field select",
+    "scale negative": "json: field scale is -1 for class 0, expected above 0; write the file again",
+    "scale 0": "json: field scale is 0 for class 2, expected above 0; write the file again",
+    "tau 0": "json: field tau is 0, expected a temperature above 1e-06",
+}
 
 
 def test_nonsense_in_any_field_is_refused_by_name(fitted: Path) -> None:
@@ -77,6 +84,7 @@ def test_nonsense_in_any_field_is_refused_by_name(fitted: Path) -> None:
             message = str(caught.value)
             assert message.startswith(f"{fitted / 'bad.json'}: "), what
             assert BLAMED.get(what, last) in message, what
+            assert message.count("bad.json") == 1, what
 
 
 def test_a_method_of_the_table_has_no_fit(fitted: Path, calibration: Path) -> None:

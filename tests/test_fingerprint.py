@@ -47,6 +47,20 @@ def test_other_rows_other_hashes() -> None:
     assert not np.isin(row_hashes(swapped), row_hashes(LOGITS)).any()
 
 
+@pytest.mark.parametrize("size", [1e39, 1e200, 1.7e307])
+def test_numbers_beyond_float32_are_told_apart(size: float) -> None:
+    """As infinities of float32 they would all be alike, and every row one that was seen before."""
+    few = size * LOGITS[:, :3].astype(np.float64)
+    assert np.unique(row_hashes(few)).size == len(LOGITS)
+    large = size * LOGITS.astype(np.float64)
+    assert (row_hashes(large) != row_hashes(-large)).all()
+    np.testing.assert_array_equal(row_hashes(np.asfortranarray(large)), row_hashes(large))
+    mixed = np.concatenate([LOGITS, large])
+    np.testing.assert_array_equal(
+        row_hashes(mixed), np.concatenate([row_hashes(LOGITS), row_hashes(large)])
+    )
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_overlap_estimates_the_share_that_came_back(share: float) -> None:
     overlap = Overlap.with_rows(sketch_of(LOGITS[:1000]).smallest)

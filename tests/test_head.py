@@ -62,6 +62,11 @@ def test_the_only_fitting_matrix_is_the_weight(tmp_path: Path) -> None:
         ({"weight": np.where(WEIGHT > 1, np.nan, WEIGHT)}, "holds NaN"),
         ({"weight": np.vstack([WEIGHT[:3], np.zeros(6)])}, "norm of class 3 is 0"),
         ({"norms": -NORMS}, "norm of class 0 is -"),
+        ({"weight": 1e200 * np.ones((4, 4))}, r"class 0 is 2e\+200, expected from 1e-50 to 1e\+50"),
+        ({"weight": 1e-200 * np.ones((4, 4))}, "class 0 is 2e-200, expected from 1e-50 to"),
+        ({"weight": 1.7e308 * np.ones((4, 4))}, "norm of class 0 is inf, expected from"),
+        ({"norms": np.array([1, 1, 1e60, 1])}, r"norm of class 2 is 1e\+60, expected from"),
+        ({"weight": WEIGHT, "bias": np.array([1, -1e60, 1, 1])}, r"bias of class 1 is -1e\+60"),
         ({"norms": NORMS[:3]}, r"shape \(3,\), expected \(4,\)"),
         ({"weight": WEIGHT, "bias": BIAS[:3]}, r"'bias' has shape \(3,\)"),
         ({"weight": WEIGHT, "bias": np.full(4, np.inf)}, "'bias' must hold finite"),
@@ -73,6 +78,14 @@ def test_refused(tmp_path: Path, arrays: dict[str, np.ndarray], fault: str) -> N
     with pytest.raises(DataError, match=fault) as caught:
         read_head(path, classes=4)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [1e-45, 1e-38, 3e38])
+def test_whatever_float32_holds_is_a_head(tmp_path: Path, size: float) -> None:
+    weight = (size * np.array([[1, 1], [1, -1], [0, 1]])).astype(np.float32)
+    norms = read_head(saved(tmp_path, weight=weight), classes=3).weight_norms
+    own = float(weight[2, 1])
+    np.testing.assert_allclose(norms, [own * 2**0.5, own * 2**0.5, own], rtol=1e-15)
 
 
 def test_class_names_in_the_head_must_agree(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """What must hold whatever the data: identities, invariances, and scikit-learn's balanced accuracy."""
 
+from typing import Any
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
 from sklearn.metrics import balanced_accuracy_score
 
-from lacal.adjustment import Adjustment
+from lacal.adjustment import Adjustment, AdjustmentOverflowError
+from lacal.batch import NO_LABEL, Batch
 from lacal.classes.prior import LabelPrior
 from lacal.errors import DataError, UsageError
 from lacal.methods import METHODS, ClassStatistics
@@ -130,6 +133,55 @@ def test_an_adjustment_is_never_half_built(
 ) -> None:
     with pytest.raises(DataError, match=fault):
         Adjustment(np.array(scale), np.array(offset))
+
+
+def test_an_adjusted_logit_beyond_float64_is_refused() -> None:
+    """Its infinity would tie with others, and argmax take the first."""
+    adjustment = Adjustment(np.array([1.0, 1e5, 2.0]), np.array([0.0, 3.0, -np.inf]))
+    logits = np.ones((4, 3))
+    logits[2, 1] = -1e304
+    cell = r"class 1; got logit -1e\+304 times scale 100000 plus offset 3, which is beyond float64"
+    with pytest.raises(AdjustmentOverflowError, match=f"the logits: .* on row 2, {cell}") as caught:
+        adjustment.apply(logits)
+    assert caught.value.row == 2
+    batch = Batch(logits, np.array([NO_LABEL, 0, 1, 2]), None, 100)
+    for rows in (logits, batch.labelled()[0]):
+        with pytest.raises(AdjustmentOverflowError, match=f"val.npz: .* on row 102, {cell}"):
+            adjustment.apply_to(rows, batch, "val.npz")
+    logits[2] = 1.7e308  # of a masked class too: infinity less infinity would be no number
+    with pytest.raises(AdjustmentOverflowError, match=r"row 0, class 2; .* scale 2, which"):
+        adjustment.apply(logits[2:] * [0, 0, 1])
+    largest = np.finfo(np.float64).max
+    edge = Adjustment(np.array([1.0, 0.5]), np.zeros(2)).apply(np.full((1, 2), largest))
+    np.testing.assert_array_equal(edge, [[largest, largest / 2]])
+
+
+@pytest.mark.parametrize(
+    ("method", "known", "tau", "lost"),
+    [
+        ("prior-division", {}, 2e3, "class 0 would get scale inf"),
+        ("prior-division", {}, -2e3, "class 0 would get scale 0"),
+        (
+            "weight-norm",
+            {"weight_norms": np.array([1.0, 1e-45])},
+            9.0,
+            "class 1 would get scale inf",
+        ),
+        (
+            "weight-norm",
+            {"weight_norms": np.array([1.0, 1e-45]), "bias": np.array([0.0, 1e50])},
+            6.0,
+            "class 1 would get offset -inf",
+        ),
+    ],
+)
+def test_a_tau_that_overflows_is_blamed(
+    method: str, known: dict[str, Any], tau: float, lost: str
+) -> None:
+    """Not the class masked that an offset of -inf would never predict."""
+    statistics = ClassStatistics(np.log([0.5, 0.5]), **known)
+    with pytest.raises(DataError, match=f"{method} at tau = {tau:g}: {lost}; a tau this large"):
+        METHODS[method].adjustment(statistics, tau)
 
 
 def test_logits_of_another_width_are_refused() -> None:

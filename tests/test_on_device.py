@@ -144,6 +144,12 @@ def test_hashes_are_the_same_bits(dtype: type[np.floating[Any]], classes: int) -
         np.testing.assert_array_equal(seen.hashes, row_hashes(logits))
 
 
+def test_hashes_of_numbers_beyond_float32() -> None:
+    logits = np.random.default_rng(0).normal(size=(64, 40)) * np.geomspace(1e30, 1e307, 40)
+    seen = rows_seen(torch.from_numpy(logits), None, Family(np.linspace(-1, 0, 40)))
+    np.testing.assert_array_equal(seen.hashes, row_hashes(logits))
+
+
 @dataclass
 class FakeDeviceSource:
     """Logits that are served as if a model had left them on a device."""

@@ -42,6 +42,14 @@ def test_screened_intervals_are_the_plain_ones(
     check_same(logits, generator.integers(0, classes, 60), slopes)
 
 
+def test_leads_beyond_float32() -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.uniform(-3.4e38, 3.4e38, (60, 5)).astype(np.float32)
+    slopes = LabelPrior(np.array([900, 300, 90, 20, 4])).log_prior
+    check_same(logits, logits.argmax(axis=1), slopes)
+    check_same(logits, generator.integers(0, 5, 60), slopes)
+
+
 @given(st.integers(0, 2**32), st.floats(1e-9, 1e-3))
 def test_runners_up_within_rounding(seed: int, distance: float) -> None:
     """Every rival of a row crosses at nearly the same tau, which single precision cannot tell."""

@@ -109,9 +109,11 @@ class GroupRule:
         if kind != "quantiles":
             from lacal.formats.shown import place
 
-            if not Path(text).exists():
+            # An empty path would stand for the folder lacal runs in.
+            if not text or not Path(text).exists():
+                named = place(Path(text)) if text else ""
                 raise UsageError(
-                    f"--groups: got '{place(Path(text))}', which is no file; expected MANY,FEW (such as 100,20), "
+                    f"--groups: got '{named}', which is no file; expected MANY,FEW (such as 100,20), "
                     "quantiles:N, or a FILE of class,group"
                 )
             return cls(listed=read_groups(Path(text)), place=text)

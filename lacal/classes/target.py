@@ -97,9 +97,11 @@ def target_prior(
                 "--target-prior train: the training counts are not known; give --counts FILE"
             )
         return TargetPrior(TRAIN, np.exp(prior.log_prior))
-    if not Path(text).exists():
+    # An empty path would stand for the folder lacal runs in.
+    if not text or not Path(text).exists():
+        named = place_of(Path(text)) if text else ""
         raise UsageError(
-            f"--target-prior: got '{place_of(Path(text))}', which is no file; expected uniform, train, or a FILE of class,share"
+            f"--target-prior: got '{named}', which is no file; expected uniform, train, or a FILE of class,share"
         )
     counts = read_shares(Path(text))
     names = class_names if prior is None else prior.class_names

@@ -79,7 +79,7 @@ def tuned_candidates(
     require_labels(val)
     raw = are_raw(val, settings.scores)
     searches, left_out = _searches(prior, head, raw)
-    rows = ValidationRows({name: one.path() for name, one in searches.items()})
+    rows = ValidationRows({name: one.path(val.place) for name, one in searches.items()})
     rows.read(val)
     refuse_one_class(rows.path("logit-adjustment", val.place), val.place, prior)
     at_one = calibration_of(
@@ -128,8 +128,8 @@ class _Search:
     def grid(self) -> NDArray[np.float64]:
         return parse_grid(None, METHODS[self.method])
 
-    def path(self) -> TauPathAccumulator:
-        return TauPathAccumulator(METHODS[self.method], self.statistics, self.grid)
+    def path(self, place: str) -> TauPathAccumulator:
+        return TauPathAccumulator(METHODS[self.method], self.statistics, self.grid, place)
 
 
 def _searches(

@@ -202,7 +202,7 @@ class _Scored:
             logits, labels = batch.labelled()
             predictions = []
             for candidate, measured in zip(self.candidates, self.measured, strict=True):
-                adjusted = candidate.adjustment.apply(logits)
+                adjusted = candidate.adjustment.apply_to(logits, batch, test.place)
                 predictions.append(adjusted.argmax(axis=1))
                 if labels.size:
                     probabilities = plain.of(adjusted)

@@ -118,7 +118,7 @@ class Scorer:
             if adjustment is None:
                 yield self._measured(batch, batch.logits, plain, plain)
             else:
-                adjusted = adjustment.apply(batch.logits)
+                adjusted = adjustment.apply_to(batch.logits, batch, self.source.place)
                 yield self._measured(batch, adjusted, adjusted.argmax(axis=1), plain)
         self._judge_overlap()
 

@@ -153,7 +153,7 @@ class _Rows:
     def __iter__(self) -> Iterator[tuple[Batch, NDArray[np.float64], Labels]]:
         for batch in self.source.batches():
             logits, labels = batch.labelled()
-            adjusted = self.adjustment.apply(logits)
+            adjusted = self.adjustment.apply_to(logits, batch, self.source.place)
             counted = possible(adjusted, labels, self.log_target)
             if not counted.all():
                 adjusted, labels = adjusted[counted], labels[counted]

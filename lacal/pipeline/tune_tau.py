@@ -219,7 +219,7 @@ def _one_pass(
     source: Source, method: Method, statistics: ClassStatistics, grid: NDArray[np.float64]
 ) -> tuple[TauPath, NDArray[np.bool_], RowSketch]:
     """The path, whether the plain argmax is right on each labelled row, and the fingerprint."""
-    path = TauPathAccumulator(method, statistics, grid)
+    path = TauPathAccumulator(method, statistics, grid, source.place)
     sketch = RowSketch()
     family = method.family(statistics)
     told_by_path = family is not None and family.plain_at_zero

@@ -1,7 +1,8 @@
 """Which rows tau was tuned on, remembered in a few kilobytes.
 
 Each row is hashed by its logits alone (at most 32 evenly spaced classes, rounded to float32, so that
-the file's format and order, float32 or float64, do not matter; other roundings make other rows). The sketch
+the file's format and order, float32 or float64, do not matter; other roundings make other rows; numbers beyond
+float32 are told apart by the bits of their float64). The sketch
 keeps the smallest 256 hashes: a random sample of the rows that is the same for the same rows. Looking for
 them among other rows tells which share of the tuned rows comes back (bottom-k sketch, Broder 1997; Cohen &
 Kaplan 2007). Coarse logits repeat by chance; how often they do among the tuned rows says how much of an
@@ -17,6 +18,7 @@ from lacal.batch import Batch, Logits
 
 SKETCH = 256
 _COLUMNS = 32
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, as in Fibonacci hashing
 
 Hashes = NDArray[np.uint64]
@@ -33,14 +35,33 @@ def hashed_columns(classes: int) -> tuple[NDArray[np.int64], Hashes]:
 def row_hashes(logits: Logits) -> Hashes:
     """(n,) one 64-bit hash per row; the same for the same values in float32 or float64."""
     columns, multipliers = hashed_columns(logits.shape[1])
-    with np.errstate(over="ignore"):
-        values = logits[:, columns].astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
-    bits = np.ascontiguousarray(values).view(np.uint32).astype(np.uint64)
+    bits = _bits(logits[:, columns])
     # Each column gets its own odd multiplier; mixing before and after the sum keeps rows apart.
     mixed = (bits + np.uint64(1)) * multipliers
     mixed ^= mixed >> np.uint64(29)
     hashes: Hashes = (mixed * ODD).sum(axis=1, dtype=np.uint64) * ODD
     return hashes ^ (hashes >> np.uint64(32))
+
+
+def _bits(logits: Logits) -> Hashes:
+    """(n, c) the 32 bits that each of these logits (n, c) is known by."""
+    try:
+        # The processor notes an overflow by itself, so asking for it costs no pass over the logits.
+        with np.errstate(over="raise"):
+            return _single_bits(logits)
+    except FloatingPointError:
+        with np.errstate(over="ignore"):
+            bits, beyond = _single_bits(logits), np.abs(logits) > LARGEST_FLOAT32
+    # As infinities of float32 they would all be alike.
+    double = logits[beyond].astype(np.float64).view(np.uint64)
+    bits[beyond] = (double ^ (double >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
+    return bits
+
+
+def _single_bits(logits: Logits) -> Hashes:
+    """(n, c) the bits of each as float32."""
+    values = logits.astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
+    return np.ascontiguousarray(values).view(np.uint32).astype(np.uint64)
 
 
 @dataclass(slots=True)

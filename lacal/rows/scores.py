@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lacal.batch import Logits
+from lacal.batch import Logits, PerRow
 from lacal.errors import DataError, LacalError
 
 SCORE_KINDS = ("logits", "log-probs", "probs")
@@ -77,7 +77,7 @@ class ScoreDoor:
         )
 
     def _log(self, probabilities: Logits, start: int) -> Logits:
-        sums = probabilities.sum(axis=1, dtype=np.float64)
+        sums = _row_sums(probabilities)
         off = np.abs(sums - 1) > SUM_TOLERANCE
         off |= (probabilities < 0).any(axis=1)
         if off.any():
@@ -131,6 +131,13 @@ def as_float(block: NDArray[Any]) -> Logits:
     return np.ascontiguousarray(block, np.float32 if narrow else np.float64)
 
 
+def _row_sums(logits: Logits) -> PerRow:
+    """(n,) in float64, where the sum of large logits may be infinite: no sum of probabilities either."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums: PerRow = logits.sum(axis=1, dtype=np.float64)
+        return sums
+
+
 def _in_unit_range(logits: Logits) -> bool:
     return bool(logits.min() >= 0 and logits.max() <= 1)
 
@@ -139,7 +146,7 @@ def are_percentages(logits: Logits) -> bool:
     """Whether every row is of numbers from 0 that sum to 100."""
     if logits.min() < 0:
         return False
-    sums = logits.sum(axis=1, dtype=np.float64)
+    sums = _row_sums(logits)
     return bool((np.abs(sums - 100) <= 100 * SUM_TOLERANCE).all())
 
 

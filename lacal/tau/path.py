@@ -116,11 +116,13 @@ class TauPathAccumulator:
         method: The row of the method table.
         statistics: What the method knows about the classes.
         grid: (t,) taus to score for a method that has no exact path.
+        place: The source, for messages.
     """
 
     method: Method
     statistics: ClassStatistics
     grid: NDArray[np.float64]
+    place: str = "the logits"
     _labels: list[Labels] = field(default_factory=list)
     _low: list[PerRow] = field(default_factory=list)
     _high: list[PerRow] = field(default_factory=list)
@@ -177,7 +179,8 @@ class TauPathAccumulator:
         adjustments: list[Adjustment] = [
             self.method.adjustment(self.statistics, float(tau)) for tau in self.grid
         ]
-        return np.stack([one.predict(logits) == labels for one in adjustments])
+        scored = (one.apply_to(logits, batch, self.place) for one in adjustments)
+        return np.stack([adjusted.argmax(axis=1) == labels for adjusted in scored])
 
 
 def _grid_cells(

@@ -54,7 +54,11 @@ class Screen:
         rows = np.arange(labels.size)
         lead, gap, turn, flags = _scratch.arrays(*logits.shape)
         own = logits[rows, labels]
-        np.subtract(own[:, None], logits, out=lead)
+        try:
+            with np.errstate(over="raise"):
+                np.subtract(own[:, None], logits, out=lead)
+        except FloatingPointError:  # leads beyond float32, which are numbers of float64
+            return np.empty(rows.size), np.empty(rows.size), np.ones(rows.size, np.bool_)
         np.subtract(self.single[labels][:, None], self.single, out=gap)
         lead[rows, labels] = np.inf  # nobody is one's own rival
         behind = np.flatnonzero(np.less(lead, 0, out=flags))

@@ -85,7 +85,13 @@ def hashes_of(logits: Tensor, columns: Tensor, multipliers: Tensor) -> Tensor:
         multipliers: (c,) as int64 of the same bits: see `lacal.rows.fingerprint.hashed_columns`.
     """
     values = logits.index_select(1, columns).float() + 0.0
-    bits = values.view(torch.int32).long() & 0xFFFFFFFF
+    bits = values.view(torch.int32).long()
+    if (
+        logits.dtype == torch.float64
+    ):  # beyond float32, where all would be infinite: both halves of the number
+        double = logits.index_select(1, columns).view(torch.int64)
+        bits = torch.where(values.isinf(), double ^ (double >> 32), bits)
+    bits = bits & 0xFFFFFFFF
     mixed = (bits + 1) * multipliers
     mixed = mixed ^ _shifted(mixed, 29)
     odd = int(ODD.astype("int64"))

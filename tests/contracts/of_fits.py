@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lacal.batch import Batch
 from lacal.fits.class_offsets import ClassOffsets
 from lacal.fits.log_loss import HeldRows, balanced_log_loss, row_losses, slope
 from lacal.fits.shrinkage import shrunk
@@ -27,6 +28,9 @@ from tests.contracts.given import (
 # Module below lacal and name -> what it promises.
 CONTRACTS: dict[str, Contract] = {
     "adjustment.Adjustment.apply": Contract(EACH, lambda logits: ADJUSTMENT.apply(logits)),
+    "adjustment.Adjustment.apply_to": Contract(
+        EACH, lambda logits: ADJUSTMENT.apply_to(logits, Batch(logits, None, None, 0), "logits")
+    ),
     "adjustment.Adjustment.predict": Contract(EACH, lambda logits: ADJUSTMENT.predict(logits)),
     "adjustment.Adjustment.check_width": Contract(
         WHOLE, lambda logits: ADJUSTMENT.check_width(logits)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lacal.cli import main as command_line
 from lacal.pipeline.infer import infer
 from tests.infer_source import sample
-from tests.small_world import json_of, lacal, refusal
+from tests.small_world import NAMES, json_of, lacal, refusal
 
 NOT_TEXT = os.fsdecode(b"d\xff")
 
@@ -117,6 +119,18 @@ def test_a_path_that_is_nothing_is_not_the_folder_lacal_runs_in(
     assert f"for '--calibration' in {config}: names no path; give one" in said
     assert "for 'SOURCE': names no path" in refusal(capfd, "inspect", "")
     assert "names no path" in refusal(capfd, "adjust", folder / "test.npz", "-o", "")
+
+
+def test_shares_and_groups_of_nothing_are_not_those_of_the_folder_lacal_runs_in(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "alone").mkdir()
+    monkeypatch.chdir(folder / "alone")
+    pq.write_table(pa.table({"class": NAMES, "count": [4, 4, 4, 4, 1]}), "shares.parquet")
+    line = ("evaluate", folder / "test.npz", "--counts", folder / "counts.csv")
+    for option, kinds in (("--target-prior", "uniform, train, or"), ("--groups", "MANY,FEW")):
+        said = refusal(capfd, *line, option, "")
+        assert f"{option}: got '', which is no file; expected {kinds}" in said
 
 
 def test_a_gate_on_the_p_value_that_can_never_hold(
