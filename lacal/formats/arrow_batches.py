@@ -21,6 +21,7 @@ from lacal.formats.table import Field
 Layout = Literal["parquet", "arrow file", "arrow stream"]
 
 BUFFER_SIZE = 1 << 20  # bytes of a Parquet column chunk held at a time
+WHOLE = 64 << 20  # bytes of a file whose column chunks are held whole
 RELEASE_BYTES = (
     128 << 20
 )  # of batches: to release after each would cost a fifth of the time of reading
@@ -57,7 +58,8 @@ def _parquet_batches(source: Any, fields: Sequence[Field], rows: int) -> Iterato
         source,
         read_dictionary=[field.name for field in fields if field.kind == "text"],
         pre_buffer=False,
-        buffer_size=BUFFER_SIZE,
+        # Through a buffer pyarrow touches as many bytes as a page claims to have, up to 2 GiB.
+        buffer_size=BUFFER_SIZE if source.size() > WHOLE else 0,
         page_checksum_verification=True,
     )
     at_once, unreleased = rows_at_once(file.metadata, fields, rows), 0

@@ -109,8 +109,13 @@ def _unpacked(source: Any, data: bytes, batch: int, body: int) -> Iterator[int]:
             yield max(0, _number(source.read(8), 0, 8))  # -1: it is not compressed
 
 
+def is_bomb(packed: int, unpacked: int) -> bool:
+    """Whether so few bytes cannot be what so many were made of."""
+    return unpacked > RATIO_FREE and unpacked > RATIO_LIMIT * packed
+
+
 def _refuse_bomb(path: Path, packed: int, unpacked: int) -> None:
-    if unpacked > RATIO_FREE and unpacked > RATIO_LIMIT * packed:
+    if is_bomb(packed, unpacked):
         raise DataError(
             f"{place(path)}: a batch unpacks from {packed:,} to {unpacked:,} bytes, more than "
             f"{RATIO_LIMIT}:1; write it in smaller batches, or as Parquet"

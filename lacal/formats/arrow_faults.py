@@ -1,5 +1,6 @@
 """The one seam where pyarrow's exceptions become lacal's: they have no common parent."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from lacal.errors import DataError, RunError
+from lacal.formats.arrow_claims import is_bomb
 from lacal.formats.shown import place, reason
+from lacal.formats.unchanged import state_of
 
 
 @contextmanager
@@ -15,7 +18,9 @@ def arrow_errors(path: Path) -> Iterator[None]:
     """Turn what pyarrow raises into a sentence: damage is the file's, errno the machine's."""
     try:
         yield
-    except MemoryError:  # ArrowMemoryError too: sizes were held against the file before
+    except MemoryError as error:  # ArrowMemoryError too
+        if (claimed := _claimed(path, error)) is not None:
+            raise _damaged(path, ValueError(f"it claims to hold {claimed:,} bytes")) from error
         raise
     except OSError as error:
         if error.errno is not None:
@@ -32,6 +37,14 @@ def arrow_errors(path: Path) -> Iterator[None]:
         ValueError,
     ) as error:
         raise _damaged(path, error) from error
+
+
+def _claimed(path: Path, error: MemoryError) -> int | None:
+    """The bytes that a damaged page asked for, which pyarrow believes; None where memory is short indeed."""
+    asked, found = re.search(r"of size (\d+)", str(error)), state_of(path)
+    if asked is None or found is None or not is_bomb(found[0], int(asked[1])):
+        return None
+    return int(asked[1])
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

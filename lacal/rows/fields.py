@@ -19,6 +19,7 @@ LABEL_NAMES = ("label", "labels")
 ID_NAMES = ("id", "ids")
 ADJUSTED_PREFIX = "adjusted_"
 CLASS_PREFIXES = ("logits_", "logit_")
+MOST_CLASSES = 10_000_000  # as many as counts may have
 FRACTION = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*", re.ASCII)
 
 
@@ -73,7 +74,7 @@ def logits_fields(table: Table, asked: str | None, taken: set[str | None]) -> tu
         return (_two_dimensional(table, next(iter(fields.values()))),)
     matrices = [f for f in fields.values() if len(f.shape) == 2 and f.kind in ("float", "int")]
     if len(matrices) == 1:
-        return (matrices[0],)
+        return (_two_dimensional(table, matrices[0]),)
     if len(matrices) > 1:
         raise DataError(
             f"{table.path}: several fields could be the logits; choose one with --logits-key; "
@@ -123,7 +124,17 @@ def _two_dimensional(table: Table, one: Field) -> Field:
         raise DataError(
             f"{table.path}: {_called(one)} is empty (null) in row 0, so its number of classes is not known; fill it"
         )
+    refuse_too_wide(table, one)
     return one
+
+
+def refuse_too_wide(table: Table, one: Field) -> None:
+    """Refuse more numbers a row than there can be classes: room for them is made before any row is read."""
+    if one.shape[1] is not None and one.shape[1] > MOST_CLASSES:
+        raise DataError(
+            f"{table.path}: {_called(one)} has {one.shape[1]:,} classes, expected at most {MOST_CLASSES:,}; it is no "
+            "field of a number a class, or the file is damaged: write it again"
+        )
 
 
 def _class_columns(table: Table, chosen: list[Field], asked: str | None) -> tuple[Field, ...]:

@@ -17,6 +17,7 @@ from lacal.formats.shown import place, printable
 from lacal.formats.table import Scored
 from lacal.formats.text import refuse_unwritable, strict_json
 from lacal.probabilities import Probabilities
+from lacal.rows.fields import refuse_too_wide
 from lacal.rows.weights import WeightField
 
 CONFIDENCE = "confidence"
@@ -98,6 +99,8 @@ def _numbers(table: Table, name: str, sides: int, what: str) -> str | None:
             f"{place(table.path)}: {shown(spelt)} holds {printable(one.stored)}{listed}, expected numbers, {what}; "
             "mend the column, or rename it if it is something else"
         )
+    if sides == 2:
+        refuse_too_wide(table, one)
     return spelt
 
 

@@ -1,14 +1,21 @@
 """What the mutants found, each made anew from its cause: seeds change their meaning when mutators do."""
 
 import io
+import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from lacal.errors import DataError
+from lacal.formats import Field
+from lacal.rows.fields import refuse_too_wide
 from tests.small_world import lacal, refusal
 from tests.soak.mutants import samples
 from tests.soak.mutants.arrow_files import LIST, STRUCT, thrift_bytes, thrift_fields
@@ -131,3 +138,57 @@ def test_a_baseline_that_python_reads_and_json_does_not(
     path.write_text(text)
     options = ("--baseline", path, "--max-increase", "balanced_error=1%")
     assert f"is not JSON ({why})" in refusal(capfd, "evaluate", folder / "val.npz", *options)
+
+
+FOUND = Path(__file__).parent / "found"
+
+
+def test_a_page_that_claims_two_gigabytes() -> None:
+    """Through a buffer pyarrow touches them all, and then finds 243 bytes."""
+    line = [sys.executable, "-m", "lacal", "evaluate", str(FOUND / "page.parquet")]
+    code = (
+        "import resource, subprocess, sys\n"
+        "done = subprocess.run(sys.argv[1:], capture_output=True, text=True)\n"
+        "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, done.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *line], capture_output=True, text=True, check=True
+    )
+    ended, kilobytes, said = done.stdout.split(maxsplit=2)
+    assert ended == "2"
+    assert int(kilobytes) < 1 << 20
+    assert (
+        "page.parquet: cannot be read (Unexpected end of stream: Page was smaller (243) than"
+        in said
+    )
+
+
+def test_more_classes_than_there_can_be(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(FOUND / "wide.arrow", folder / "a.arrow")
+    for command in ("inspect", "evaluate"):
+        said = refusal(capfd, command, folder / "a.arrow")
+        assert (
+            "field 'logits' has 1,310,930,983 classes, expected at most 10,000,000; it is no field"
+            in said
+        )
+
+
+@pytest.mark.parametrize("name", ["logits", "adjusted_probs"])
+def test_as_many_classes_as_there_can_be(name: str) -> None:
+    table = SimpleNamespace(path=Path("a"))
+    for classes in (None, 2, 10_000_000):
+        refuse_too_wide(cast(Any, table), Field(name, "float", (3, classes), "float32"))
+    with pytest.raises(
+        DataError, match=f"a: field '{name}' has 10,000,001 classes, expected at most"
+    ):
+        refuse_too_wide(cast(Any, table), Field(name, "float", (3, 10_000_001), "float32"))
+
+
+def test_logits_that_lie_further_apart_than_a_number_is_large(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxruntime")
+    shutil.copy(FOUND / "apart.onnx", folder / "m.onnx")
+    np.savez(folder / "x.npz", x=np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32))
+    lacal("inspect", folder / "m.onnx", "--inputs", folder / "x.npz")
+    assert "Warning" not in capfd.readouterr().err

@@ -204,6 +204,17 @@ def test_what_pyarrow_raises_becomes_a_sentence(tmp_path: Path) -> None:
     assert str(failed.value) == f"{tmp_path}: could not be read: no luck"
     with pytest.raises(MemoryError):
         act(pa.ArrowMemoryError("x"))
+    with pytest.raises(MemoryError):
+        act(pa.ArrowMemoryError("malloc of size 268435456 failed"))
+    with pytest.raises(
+        DataError, match=r"cannot be read \(it claims to hold 268,435,457,000 bytes\)"
+    ):
+        act(pa.ArrowMemoryError("malloc of size 268435457000 failed"))
+    (tmp_path / "large").write_bytes(bytes(269_000))
+    with pytest.raises(MemoryError), arrow_errors(tmp_path / "large"):
+        raise pa.ArrowMemoryError("realloc of size 268435457 failed")
+    with pytest.raises(MemoryError), arrow_errors(tmp_path / "gone"):
+        raise pa.ArrowMemoryError("malloc of size 268435457000 failed")
     damaged = (
         OSError("of a library"), pa.ArrowInvalid("x"), ZeroDivisionError(), AttributeError(), KeyError(1),
         NotImplementedError(), RuntimeError(), TypeError(), ValueError(),
