@@ -103,10 +103,7 @@ def keep(state: Path, checkpoint: Checkpoint) -> None:
         *[one for one in former if one.epochs < done][: NEWEST - 1],
     )
     write_pointer(state, Pointer(kept))
-    needed = {_file(state, number) for one in kept for number in (one.epochs, one.best)}
-    for one in list(state.iterdir()):
-        if one not in needed and _OURS.fullmatch(one.name):
-            one.unlink(missing_ok=True)
+    _drop_others(state, kept)
 
 
 def newest(state: Path, path: Path) -> tuple[Checkpoint | None, list[str]]:
@@ -136,9 +133,13 @@ def newest(state: Path, path: Path) -> tuple[Checkpoint | None, list[str]]:
         content = _whole(state, one.epochs, one.sha256)
         found = None if content is None else _decoded(content)
         if found is not None and _whole(state, one.best, one.best_sha256) is not None:
-            if one is not pointer.kept[0]:
+            kept = pointer.kept
+            if one is not kept[0]:
                 # The pointer must not lead back to what is damaged.
-                write_pointer(state, Pointer((one,)))
+                kept = (one,)
+                write_pointer(state, Pointer(kept))
+            # A run may have been killed before it did so.
+            _drop_others(state, kept)
             return found, said
         said.append(
             f"{place(path)}: the checkpoint after epoch {one.epochs:,} is damaged, so the run went on from the "
@@ -147,6 +148,14 @@ def newest(state: Path, path: Path) -> tuple[Checkpoint | None, list[str]]:
     raise DataError(
         f"{place(path)}: every checkpoint is damaged or gone ({len(pointer.kept)} of them); start anew with --force"
     )
+
+
+def _drop_others(state: Path, kept: tuple[Kept, ...]) -> None:
+    """Remove checkpoints, and temporaries of them, that are no longer needed; nothing of the user's."""
+    needed = {_file(state, number) for one in kept for number in (one.epochs, one.best)}
+    for one in list(state.iterdir()):
+        if one not in needed and _OURS.fullmatch(one.name):
+            one.unlink(missing_ok=True)
 
 
 def weights_after(state: Path, epochs: int) -> Tensors:

@@ -188,7 +188,5 @@ def test_logits_that_lie_further_apart_than_a_number_is_large(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("onnxruntime")
-    shutil.copy(FOUND / "apart.onnx", folder / "m.onnx")
-    np.savez(folder / "x.npz", x=np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32))
-    lacal("inspect", folder / "m.onnx", "--inputs", folder / "x.npz")
+    assert lacal("inspect", FOUND / "apart.onnx", "--inputs", FOUND / "apart.npz") == 0
     assert "Warning" not in capfd.readouterr().err

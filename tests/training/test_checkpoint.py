@@ -101,6 +101,19 @@ def test_a_damaged_newest_gives_way_to_the_one_before(tmp_path: Path, how: str) 
     assert notes == []
 
 
+def test_a_run_that_goes_on_drops_what_the_killed_one_had_no_time_to(tmp_path: Path) -> None:
+    for epochs in (1, 2, 3, 4):
+        keep(tmp_path, after(epochs, best=0))
+    kept = files(tmp_path)
+    stale = tmp_path / "epoch-00002.safetensors"
+    stale.write_bytes(b"of the run before the pointer")
+    (tmp_path / "epoch-mine.safetensors").touch()
+    found, notes = newest(tmp_path, tmp_path)
+    assert found is not None
+    assert (len(found.epochs), notes) == (4, [])
+    assert sorted(files(tmp_path)) == sorted([*kept, "epoch-mine.safetensors"])
+
+
 def test_a_checkpoint_is_worth_nothing_without_its_best_epoch(tmp_path: Path) -> None:
     keep(tmp_path, after(1, best=0))
     keep(tmp_path, after(2, best=1))
