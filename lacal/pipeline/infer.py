@@ -59,14 +59,18 @@ def check_output(
         RunError: Another process is writing it.
     """
     if not (resume and is_published(path)):
-        folder = output_kind(path) == "folder"
-        if folder:
-            _check_apart(path, inputs)
-        if folder and path.exists():
-            check_folder(path, force=force)
-        else:
-            check_target(path, force=force, inputs=tuple(inputs))
+        _check_place(path, inputs, force=force)
     check_leftovers(path, resume=resume, force=force)
+
+
+def _check_place(path: Path, inputs: Sequence[Path], *, force: bool) -> None:
+    folder = output_kind(path) == "folder"
+    if folder:
+        _check_apart(path, inputs)
+    if folder and path.exists():
+        check_folder(path, force=force)
+    else:
+        check_target(path, force=force, inputs=tuple(inputs))
 
 
 def infer(
@@ -93,6 +97,9 @@ def infer(
     if kind == "npy":
         _refuse_untold(source, path)
     with parts_store(path, source.plan(), resume=resume, force=force) as store:
+        if not (resume or force):
+            # Another run may have written it before this one had the lock
+            _check_place(path, (), force=False)
         resumed = store.rows
         with _told_to_resume(path):
             if not store.is_published():

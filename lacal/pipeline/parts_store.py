@@ -245,9 +245,6 @@ def _refuse_leftovers(path: Path, resume: bool, force: bool) -> None:
 
 
 def _go_on(store: PartsStore, plan: Mapping[str, Any], resume: bool, force: bool) -> None:
-    # Another run wrote it before this one had the lock
-    if not (resume or force) and store.path.is_file():
-        raise UsageError(f"{place(store.path)}: exists already; add --force to replace it")
     _refuse_leftovers(store.path, resume, force)
     folder, (parts, published) = store.folder, read_journal(store.folder)
     if resume and parts:
