@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 Json = dict[str, Any]
 
@@ -20,12 +20,8 @@ class Records(Sequence[Json]):
     make: Callable[[int], Json]
     size: int
 
-    @overload
-    def __getitem__(self, at: int) -> Json: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Json]: ...
-    def __getitem__(self, at: int | slice) -> Json | list[Json]:
-        """One record, or several."""
+    def __getitem__(self, at: Any) -> Any:
+        """One record, or those of a slice."""
         found = range(self.size)[at]
         return self.make(found) if isinstance(found, int) else [self.make(one) for one in found]
 

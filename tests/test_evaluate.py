@@ -138,7 +138,7 @@ def test_predictions_are_not_adjusted_again(
         (
             [0, None],
             [0, 1],
-            "row 1 is nan, expected a whole class number 0..4; if such rows have no label, say "
+            "row 1 is empty, expected a whole class number 0..4; if such rows have no label, say "
             "--ignore-label ''",
         ),
         ([0, 1], [None, 1], "(null) in row 0"),

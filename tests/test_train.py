@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lacal.cli import train as train_command
 from tests.small_world import json_of, lacal, refusal
 
 torch = pytest.importorskip("torch")
@@ -274,3 +275,18 @@ def test_a_stopped_run_says_what_is_kept_and_goes_on(data: Path) -> None:
     # The last one's line may be missing: its checkpoint is written first, and --resume writes the lines anew.
     assert len(lines) >= more - 1
     assert [json.loads(line)["epoch"] for line in lines] == list(range(len(lines)))
+
+
+@pytest.mark.parametrize(
+    ("model", "process", "blamed"),
+    [
+        (None, "training: its process", "torch, a driver or a library may be at fault"),
+        (
+            "net.py:make",
+            "training with --model net.py:make: its process",
+            "code of --model net.py:make, or a library that it calls, may be at fault",
+        ),
+    ],
+)
+def test_a_crash_is_blamed_on_what_ran(model: str | None, process: str, blamed: str) -> None:
+    assert train_command._words({"model": model}, "data.npz") == (process, "training", blamed)

@@ -24,7 +24,7 @@ SOAKS = {
     "writers": 200,
     "oracle": 10_000,
     "hostile": 200,
-    "evil": 125,  # files
+    "evil": 124,  # files
     "large": 1,
 }
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 torch = pytest.importorskip("torch")
 
+from lacal.json_text import json_text
 from lacal.report.training import next_commands, training_json, training_text
 from lacal.training.data import DataOptions
 from lacal.training.run import TrainingReport, carried, run_training
@@ -158,9 +159,7 @@ def test_text_from_files_cannot_steer_the_terminal(report: TrainingReport) -> No
 
 def test_the_json_is_plain_and_is_the_summary(report: TrainingReport) -> None:
     found = training_json(report)
-    text = json.dumps(found, allow_nan=False)
-    assert json.loads(text) == found
-    assert json.loads((report.folder / "summary.json").read_text()) == found
+    assert json.loads(json_text(found)) == json.loads((report.folder / "summary.json").read_text())
     assert (found["schema_version"], found["command"]) == (1, "train")
     assert found["options"] == report.options.record()
     assert found["validation"]["tau"] == report.tuning.tau
