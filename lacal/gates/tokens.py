@@ -116,7 +116,8 @@ def _value(text: str) -> float:
     """Of a number; a percentage is divided as text, so that 35.1% is the very number 0.351."""
     digits, percent, _ = text.partition("%")
     if not percent:
-        return float(digits)
+        # Characters between fields (28 to 31) are blanks to an expression, and not to `float`.
+        return float(digits.strip())
     mantissa, _, exponent = digits.strip().lower().partition("e")
     # Python reads no whole number of thousands of digits; beyond this length the answer is infinity or 0.
     start, rest = exponent[:1], exponent.lstrip("+-").lstrip("0")

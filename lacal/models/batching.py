@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lacal.errors import DataError, RunError
+from lacal.formats.shown import place
 from lacal.models.model import Model, OutOfMemory, no_room_for
 
 Run = Callable[[Sequence[NDArray[Any]]], Any]
 
 # An automatic batch holds about this many bytes of inputs, within these numbers of rows.
 AUTOMATIC = {"cpu": (1 << 22, 16, 1024), "cuda": (1 << 27, 32, 1024)}
+MOST_ROWS = 1 << 24  # that a model may ask to have in every batch
 
 
 @dataclass(slots=True)
@@ -76,6 +79,20 @@ def automatic_rows(row_bytes: int, device: str) -> int:
     wanted, fewest, most = AUTOMATIC["cpu" if device == "cpu" else "cuda"]
     rows = max(1, wanted // row_bytes)
     return max(fewest, min(most, 1 << (rows.bit_length() - 1)))
+
+
+def fixed_rows(path: Path, rows: int | None) -> int | None:
+    """The same rows of every batch, which a short one is filled up to.
+
+    Raises:
+        DataError: They are more than any machine could hold.
+    """
+    if rows is not None and rows > MOST_ROWS:
+        raise DataError(
+            f"{place(path)}: declares batches of {rows:,} rows, expected at most {MOST_ROWS:,}; export it with a "
+            "dynamic first side"
+        )
+    return rows
 
 
 def padded_run(run: Run, arrays: Sequence[NDArray[Any]], fixed: int | None) -> Any:

@@ -180,6 +180,10 @@ def test_a_fixed_batch_is_declared_and_held_to(tmp_path: Path) -> None:
     assert close(found.run([X]), X @ WEIGHT)
     with pytest.raises(DataError, match=r"takes float32 \(5, 4\); got float32 \(3, 4\)"):
         found.run([X[:3]])
+    assert opened(model(inputs=[value("x", (1 << 24, 4))]), tmp_path).batch_size == 1 << 24
+    said = r"declares batches of 16,777,217 rows, expected at most 16,777,216; export it with a dynamic"
+    with pytest.raises(DataError, match=said):
+        opened(model(inputs=[value("x", ((1 << 24) + 1, 4))]), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 from lacal.classes.names import near_miss, shown
 from lacal.errors import DataError, UsageError
 from lacal.formats.shown import place, printable
+from lacal.models.batching import fixed_rows
 from lacal.models.model import Port
 from lacal.models.onnx.graph import Graph
 
@@ -57,7 +58,7 @@ def fixed_batch(path: Path, ports: tuple[Port, ...]) -> int | None:
             f"{place(path)}: its inputs declare no batch size in common; got {every}; "
             "export it with a dynamic first side"
         )
-    return next(iter(sizes), None)
+    return fixed_rows(path, next(iter(sizes), None))
 
 
 def chosen_output(path: Path, model: Any, wanted: str | None) -> Port:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lacal.classes.names import shown
 from lacal.errors import DataError, LacalError
 from lacal.formats.shown import place
+from lacal.models.batching import fixed_rows
 from lacal.models.kind import require_model
 from lacal.models.model import Model, ModelKind, ModelOptions, Port, RunsOn
 from lacal.models.torch.archive import archive_class_names, archive_note, archive_training
@@ -265,7 +266,7 @@ def _fixed_batch(path: Path, ports: tuple[Port, ...]) -> int | None:
             f"{place(path)}: its inputs declare no batch size in common; got {every}; export it with a "
             "dynamic first side"
         )
-    return next(iter(sizes), None)
+    return fixed_rows(path, next(iter(sizes), None))
 
 
 def _paired(shape: Sequence[int], rows: int) -> bool:
