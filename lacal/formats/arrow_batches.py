@@ -1,7 +1,7 @@
 """Batches of `.parquet` and Arrow IPC, file and stream, each validated in full.
 
 The settings were measured on 1.9 GB in one row group: `pre_buffer=False` with a 1 MiB buffer holds 148 MB
-and is the fastest, the defaults hold it all. IPC is read through a plain file, never mapped; a batch that is
+and is the fastest, the defaults hold it all; files too small for that to matter go without. IPC is read through a plain file, never mapped; a batch that is
 used before `validate(full=True)` can kill the process.
 """
 
@@ -22,9 +22,8 @@ Layout = Literal["parquet", "arrow file", "arrow stream"]
 
 BUFFER_SIZE = 1 << 20  # bytes of a Parquet column chunk held at a time
 WHOLE = 64 << 20  # bytes of a file whose column chunks are held whole
-RELEASE_BYTES = (
-    128 << 20
-)  # of batches: to release after each would cost a fifth of the time of reading
+# Of batches: to release after each would cost a fifth of the time of reading
+RELEASE_BYTES = 128 << 20
 
 
 def schema_of(path: Path, layout: Layout) -> tuple[Any, int | None]:

@@ -9,6 +9,7 @@
 
 import re
 
+from lacal.classes.counts_text import MOST_CLASSES
 from lacal.classes.names import class_numbers, near_miss, shown
 from lacal.errors import DataError
 from lacal.formats import Field, Table
@@ -19,7 +20,6 @@ LABEL_NAMES = ("label", "labels")
 ID_NAMES = ("id", "ids")
 ADJUSTED_PREFIX = "adjusted_"
 CLASS_PREFIXES = ("logits_", "logit_")
-MOST_CLASSES = 10_000_000  # as many as counts may have
 FRACTION = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*", re.ASCII)
 
 

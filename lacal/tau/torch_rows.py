@@ -86,9 +86,8 @@ def hashes_of(logits: Tensor, columns: Tensor, multipliers: Tensor) -> Tensor:
     """
     values = logits.index_select(1, columns).float() + 0.0
     bits = values.view(torch.int32).long()
-    if (
-        logits.dtype == torch.float64
-    ):  # beyond float32, where all would be infinite: both halves of the number
+    # Beyond float32, where all would be infinite: both halves of the number
+    if logits.dtype == torch.float64:
         double = logits.index_select(1, columns).view(torch.int64)
         bits = torch.where(values.isinf(), double ^ (double >> 32), bits)
     bits = bits & 0xFFFFFFFF
