@@ -1,8 +1,8 @@
 """Batches of `.parquet` and Arrow IPC, file and stream, each validated in full.
 
-The settings were measured on 1.9 GB in one row group: `pre_buffer=False` with a 1 MiB buffer holds 148 MB
-and is the fastest, the defaults hold it all; files too small for that to matter go without. IPC is read through a plain file, never mapped; a batch that is
-used before `validate(full=True)` can kill the process.
+The settings were measured on 1.9 GB in one row group: `pre_buffer=False` with a 1 MiB buffer holds 148 MB and
+is the fastest, the defaults hold it all; files too small for that to matter go without a buffer. IPC is read
+through a plain file, never mapped; a batch that is used before `validate(full=True)` can kill the process.
 """
 
 from collections.abc import Iterator, Sequence
