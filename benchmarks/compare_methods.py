@@ -9,6 +9,7 @@ number of each class (at most half of it): mean balanced error on the rest over 
 """
 
 import argparse
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from lacal.pipeline.compare import compare_methods
 from lacal.report.comparison import comparison_text
 
 ROWS = 4096  # of a batch
+NEEDED = {"logits_val", "labels_val", "logits_test", "labels_test", "train_counts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,10 @@ class Problem:
     def read(cls, path: Path) -> "Problem":
         """The arrays of a file."""
         with np.load(path) as arrays:
+            if lacking := NEEDED - set(arrays):
+                sys.exit(
+                    f"{path}: lacks {', '.join(sorted(lacking))}; --help says what a FILE holds"
+                )
             val, test = (
                 Rows(f"{part} of {path.name}", arrays[f"logits_{part}"], arrays[f"labels_{part}"])
                 for part in ("val", "test")
@@ -121,7 +127,9 @@ def few_rows(problem: Problem, given: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("files", type=Path, nargs="+", help=".npz files of long-tailed logits")
     parser.add_argument("--rows-a-class", type=int, nargs="*", default=[3, 10, 30])
     parser.add_argument("--draws", type=int, default=10, help="splits of each size")

@@ -105,6 +105,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise CalibrationError(
                 f"{place}: has {classes} classes, the calibration has {len(self.class_counts)}; "
                 + other_classes(self.prior.class_names, class_names)
+                + " (a row an example, a column a class)" * (class_names is None)
             )
         agree(self.prior.class_names, "the calibration", class_names, place)
 

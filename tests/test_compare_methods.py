@@ -423,7 +423,7 @@ def test_the_choices_are_those_of_the_table() -> None:
         (("--keep", "temperature", "-o", "val.npz", "--force"), "val.npz"),
         (("--keep", "temperature", "-o", "test.npz", "--force"), "test.npz"),
         (("--fail-if", "balanced_error > 0.3"), "gates judge runs, not methods; leave --fail-if out"),
-        (("--labels", "val.npz"), "one file cannot label two splits; leave --labels out"),
+        (("--labels", "val.npz"), "one file cannot label two splits; put the labels beside each one"),
         (("--groups", "1,2"), "expected FEW <= MANY"),
         (("--head", "counts.csv"), "counts.csv"),
     ],

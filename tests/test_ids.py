@@ -31,7 +31,7 @@ def some_lost(*rows: int) -> Any:
     ("ids", "fragment"),
     [
         (some_lost(7), "the id of row 7 is nan, expected a number or text that no other row has"),
-        (some_lost(9, 7, 12), "the id of row 7 (and of at least 2 rows more) is nan, expected"),
+        (some_lost(9, 7, 12), "the id of row 7 (and of at least 2 more) is nan, expected"),
         (some_lost(7).astype("f2"), "the id of row 7 is nan"),
         (np.where(NUMBERS == 7, "", NUMBERS.astype("U2")), "the id of row 7 is empty, expected"),
     ],

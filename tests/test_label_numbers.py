@@ -33,7 +33,7 @@ def test_a_number_beyond_all_classes_is_named_as_it_is(
 ) -> None:
     path = labelled(folder / "x.npz", stored, number)
     message = refusal(capfd, "evaluate", path)
-    assert f"row 9 has label {number}, expected 0..4 (and at least 1 rows more)" in message
+    assert f"row 9 has label {number}, expected 0..4 (and at least 1 more)" in message
     assert message.endswith(f"if {number} means 'no label', say --ignore-label {number}")
     for near in (number - 1, number + 1, 4611686018427387904, -4611686018427387904):
         assert f"row 9 has label {number}" in refusal(
@@ -48,7 +48,7 @@ def test_unsigned_numbers_that_differ_are_told_apart(
 ) -> None:
     path = labelled(folder / "x.npz", stored, 2**63, 2**63 + 7)
     whole = refusal(capfd, "evaluate", path)
-    assert "(and at least 1 rows more, 9223372036854775808..9223372036854775815)" in whole
+    assert "(and at least 1 more, 9223372036854775808..9223372036854775815)" in whole
     message = refusal(capfd, "evaluate", path, "--ignore-label", 2**63)
     assert "row 39 has label 9223372036854775815, expected 0..4;" in message
 

@@ -110,7 +110,7 @@ def list_file_counts(path: Path) -> Counts | None:
         ):
             raise DataError(
                 f"{path}: line {number} ends in {shown(label)}, expected `relative/path label` with a "
-                f"class number 0..{MOST_CLASSES:,}"
+                f"class number 0..{MOST_CLASSES:,}; of class names, write a table `class,count`"
             )
         labels[row] = int(label)
     return Counts(path, np.bincount(labels), counted=True)

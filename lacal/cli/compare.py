@@ -53,6 +53,7 @@ KEEPABLE = (
     "class-offsets",
     "vector-scaling",
 )
+BESIDE = "put the labels beside each one's logits: a column `label`, or numpy.savez(FILE, logits=..., labels=...)"
 METHODS_ALONE = ("head", "out", "keep", "allow_tuned_rows", "force_adjust")
 DRAWN = ("draws", "seed")
 
@@ -162,7 +163,7 @@ def _methods(
     from lacal.pipeline.candidate_rows import Settings
     from lacal.rows.source import refuse_corrected, training_of
 
-    refuse_typed("labels", because="one file cannot label two splits")
+    refuse_typed("labels", because=f"one file cannot label two splits; {BESIDE}")
     output, keep = given["out"], given["keep"]
     if (output is None) != (keep is None):
         missing = "-o FILE" if output is None else "--keep NAME"
@@ -174,6 +175,8 @@ def _methods(
     refuse_unknown_skips(given, val, test)
     agree(val.class_names, val.place, test.class_names, test.place)
     for split in (val, test):
+        if not split.labelled:
+            raise UsageError(f"{split.place}: has no labels; {BESIDE}")
         refuse_corrected(training_of(split), split.place, force=given["force_adjust"])
     prior = required_prior_of(given, counts, val)
     required_prior_of(given, counts, test)

@@ -209,8 +209,8 @@ def _predictions(
         )
     if given["labels"] is not None:
         raise UsageError(
-            f"{place}: holds predictions; their labels must stand in the same file, so --labels "
-            "cannot be used"
+            f"{place}: holds predictions; their labels stand in the same file; leave --labels "
+            "out, and give it to the lacal adjust that writes them"
         )
     ids = () if decisions else ("id_key",)
     refuse_typed(

@@ -14,6 +14,8 @@ ROWS_A_CLASS = 10  # fewer say little of chance
 SKILL = 0.6  # of the error of guesses: where so low an error is within the interval, rows are too few to judge
 NEARLY_ALL = 0.95  # of the rows that are predicted as one class
 CONTRARY = -0.5  # of recalls and training counts: a long-tailed model's rise together
+UNRELATED = 0.2  # of them: shuffled counts give about 0
+ENOUGH_CLASSES, FAR_APART = 10, 10  # below, 0.2 may be chance, or the model fair as it is
 UNLIKELY = -1.96  # in units of 1 / sqrt(k - 1), the spread of what is unrelated
 
 
@@ -47,6 +49,28 @@ def at_chance(tally: ClassTally, names: Sequence[str] | None = None) -> list[str
 def _guessed(error: Rate, chance: float) -> bool:
     """Whether the interval holds the error of guesses, and none that only skill has."""
     return error.high is not None and error.high >= chance and (error.low or 0.0) > SKILL * chance
+
+
+def far_apart(class_counts: NDArray[Any]) -> bool:
+    """Whether these are enough classes, and unequal enough, for a model to take after their counts."""
+    if class_counts.size < ENOUGH_CLASSES:
+        return False
+    return bool(class_counts.max() >= FAR_APART * max(class_counts.min(), 1))
+
+
+def unrelated(tally: ClassTally, class_counts: NDArray[Any]) -> str:
+    """What an unsure gain may come from besides chance: recalls that have nothing to do with counts far apart; or ''.
+
+    Args:
+        tally: Of the plain argmax.
+        class_counts: (k,) training counts, in the order of the tally's classes.
+    """
+    present = tally.support > 0
+    counts = class_counts[present]
+    follow = rank_correlation(tally.recalls()[present], counts)
+    if not far_apart(counts) or follow > UNRELATED:
+        return ""
+    return f"; recalls do not rise with the counts (rank correlation {follow:.2f}): are both in one class order?"
 
 
 def against_counts(tally: ClassTally, class_counts: NDArray[Any]) -> list[str]:

@@ -9,7 +9,7 @@ from lacal.batch import NO_LABEL
 from lacal.classes.names import some_classes
 from lacal.classes.prior import LabelPrior
 from lacal.metrics import ClassTally
-from lacal.pipeline.doubts import at_chance
+from lacal.pipeline.doubts import UNRELATED, at_chance, far_apart
 from lacal.ranks import rank_correlation
 from lacal.rows.scores import are_log_probs
 from lacal.rows.source import Source
@@ -115,9 +115,13 @@ def _prior_findings(seen: Inspection, prior: LabelPrior) -> list[str]:
     if seen.predicted.sum() < seen.predicted.size or prior.imbalance_ratio == 1:
         return []
     correlation = rank_correlation(prior.class_counts, seen.predicted)
-    if correlation > CONTRARY:
-        return []
-    return [
-        f"classes with more training examples are predicted less often (rank correlation "
-        f"{correlation:.2f}); are counts and logits in one class order?"
-    ]
+    told = f"(rank correlation {correlation:.2f}); are counts and logits in one class order"
+    if correlation <= CONTRARY:
+        return [f"classes with more training examples are predicted less often {told}?"]
+    present = prior.class_counts[prior.class_counts > 0]
+    if far_apart(present) and correlation <= UNRELATED:
+        corrected = "or is the model corrected already (balanced loss or sampler)?"
+        return [
+            f"classes with more training examples are not predicted more often {told}, {corrected}"
+        ]
+    return []

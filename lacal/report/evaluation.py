@@ -152,9 +152,10 @@ def evaluation_text(one: Evaluated) -> list[Block]:
     if found.tuned_share > 0:
         lines.append(tuned_rows(found.tuned_share))
     weighed = " (weighted)" if found.weighted else ""
+    by = "" if found.calibration is None else f", by {found.calibration.described}"
     lines.append(
         f"balanced error {with_interval(balanced, '%')} on {balanced.n:,} rows{weighed} of "
-        f"{balanced.classes:,} classes of {printable(one.place)}"
+        f"{balanced.classes:,} classes of {printable(one.place)}{by}"
     )
     if found.unadjusted is not None and found.gain is not None:
         lines.append(gain_line(found.unadjusted, found.tally, found.gain))

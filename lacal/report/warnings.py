@@ -8,7 +8,7 @@ import numpy as np
 from lacal.calibration import Calibration
 from lacal.classes.names import some_classes
 from lacal.metrics import ClassTally, Gain
-from lacal.pipeline.doubts import against_counts, at_chance
+from lacal.pipeline.doubts import against_counts, at_chance, unrelated
 from lacal.pipeline.tune_tau import Tuning
 from lacal.ranks import rank_correlation
 from lacal.trained import record_of_logits, same_model
@@ -46,11 +46,12 @@ def _doubts(found: Tuning) -> list[str]:
 
 def _of_tuned_gain(found: Tuning, *, doubtful: bool) -> list[str]:
     """About a gain that is none, or may be none; where rows or counts are in doubt there is nothing to advise."""
-    gain = found.bootstrap.gain
+    gain, counts = found.bootstrap.gain, found.calibration.prior.class_counts
     if gain.value > 0:
         unsure = "the interval of the gain includes 0"
         told = unsure if doubtful else f"{unsure}; more validation rows would tell"
-        return [told] if gain.low <= 0 else []
+        doubt = "" if doubtful else unrelated(found.unadjusted, counts)
+        return [told + doubt] if gain.low <= 0 else []
     said = "this method does not lower the balanced error here"
     if found.optimum.high < 0:
         said += f": the optimum over all tau is negative, near {_near(found):.3g}"
@@ -58,6 +59,10 @@ def _of_tuned_gain(found: Tuning, *, doubtful: bool) -> list[str]:
             "; are the counts in another class order, or is the model corrected already (balanced loss or sampler)? "
             "then keep it as it is"
         )
+        if found.calibration.method == "prior-division":
+            advice = (
+                "; dividing negative logits favours common classes: try --method logit-adjustment"
+            )
     else:
         advice = "; keep the model as it is, or try another --method"
     return [said if doubtful else said + advice]

@@ -145,7 +145,7 @@ def _class_columns(table: Table, chosen: list[Field], asked: str | None) -> tupl
         wanted = f"columns {shown(asked)}" if asked else "logits"
         raise DataError(
             f"{table.path}: found no {wanted}: expected a field of two dimensions or a column for "
-            f"each of at least 2 classes; it has {_listed(table)}; name it with --logits-key{_predicted(table)}"
+            f"each of at least 2 classes; it has {_listed(table)}; name it with --logits-key{_other_file(table)}"
         )
     if text and {"prediction", "label"} <= {name.lower() for name in table.fields} and not asked:
         raise DataError(
@@ -170,8 +170,10 @@ def _named_by_values(columns: list[Field]) -> str:
     return f"is {shown(fractions[0])} the name of a column, or has the file no header line? "
 
 
-def _predicted(table: Table) -> str:
-    """A word about predictions that go by another name than `prediction`."""
+def _other_file(table: Table) -> str:
+    """A word about counts, and about predictions that go by another name than `prediction`."""
+    if {"class", "count"} <= {name.lower() for name in table.fields}:
+        return "; is it the file of class counts? that is for --counts"
     if not any("pred" in name.lower() for name in table.fields):
         return ""
     return "; a predictions file holds the columns `label` and `prediction`: rename them so"

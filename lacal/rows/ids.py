@@ -79,7 +79,7 @@ def refuse_missing(ids: Ids, place: str, start: int = 0) -> None:
     missing = np.isnan(ids) if kind == "f" else ids == ""
     if missing.any():
         got, more = "nan" if kind == "f" else "empty", int(missing.sum()) - 1
-        others = f" (and of at least {more:,} rows more)" if more else ""
+        others = f" (and of at least {more:,} more)" if more else ""
         raise DataError(
             f"{place}: the id of row {start + int(missing.argmax())}{others} is {got}, expected a number or text that no "
             "other row has; fill it, drop the row, or name another field with --id-key"

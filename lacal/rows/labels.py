@@ -177,6 +177,8 @@ class LabelReader:
 
     def _check_pairs(self, rows: int | None, logits_place: str, hint: str) -> None:
         if rows is not None and self.rows is not None and rows != self.rows:
+            if self.rows == self.classes:
+                hint = ", a row of logits each: are the logits transposed? save logits.T"
             raise DataError(
                 f"{self.place}: has {self.rows:,} labels, {logits_place} has {rows:,} rows of logits; "
                 f"they must pair up{hint}"
@@ -299,7 +301,7 @@ class LabelReader:
             )
         more = int(wrong.sum()) - 1
         spread = f", {values[0]}..{values[-1]}" if values.size > 1 else ""
-        others = f" (and at least {more:,} rows more{spread})" if more else ""
+        others = f" (and at least {more:,} more{spread})" if more else ""
         hint = "labels must number the columns of the logits"
         if self.ignore is None and values.size == 1:
             hint = f"if {values[0]} means 'no label', say --ignore-label {values[0]}"

@@ -65,7 +65,7 @@ class ScoreDoor:
         row, column = np.argwhere(bad)[0]
         value = "NaN" if np.isnan(logits[row, column]) else f"{logits[row, column]}"
         more = int(bad.any(axis=1).sum()) - 1
-        others = f" (and at least {more} rows more hold such)" if more else ""
+        others = f" (and at least {more:,} more such)" if more else ""
         hint = "mend the model or drop the row"
         if np.isneginf(logits[row]).any():
             hint += "; where -inf means 'never this class', write a low number such as -1e4"

@@ -39,7 +39,7 @@ LOW = "where -inf means 'never this class', write a low number such as -1e4"
 MANY = np.where(np.arange(60)[:, None] % 9 == 3, np.nan, VAL.logits)
 SCORES: dict[str, tuple[Any, str]] = {
     "NaN": (changed(np.nan), "row 7, class 2 is NaN; expected finite logits; mend the model"),
-    "NaN in rows": (MANY, "row 3, class 0 is NaN (and at least 6 rows more hold such)"),
+    "NaN in rows": (MANY, "row 3, class 0 is NaN (and at least 6 more such)"),
     "infinity": (changed(np.inf), "row 7, class 2 is inf"),
     "a mask": (changed(-np.inf), LOW),
     "halves that overflowed": (changed(np.inf, "f2"), "stores float16, which overflows"),
@@ -105,8 +105,8 @@ def test_log_probabilities_are_logits(folder: Path, capfd: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("labels", "fragment"),
     [
-        (VAL.labels + 1, "row 4 has label 5, expected 0..4 (and at least 11 rows more); if the"),
-        (np.where(VAL.labels == 3, -1, VAL.labels + 1), "rows more, -1..5); labels must number"),
+        (VAL.labels + 1, "row 4 has label 5, expected 0..4 (and at least 11 more); if the"),
+        (np.where(VAL.labels == 3, -1, VAL.labels + 1), "more, -1..5); labels must number"),
         (np.where(np.arange(60) == 9, 2**33, VAL.labels), "row 9 has label 8589934592"),
         (np.where(np.arange(60) == 9, -100, VAL.labels), "say --ignore-label -100"),
         (np.where(np.arange(60) == 9, np.inf, VAL.labels), "row 9 is inf, expected a whole class"),
