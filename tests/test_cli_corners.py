@@ -29,7 +29,7 @@ def test_labels_beside_predictions(folder: Path, capfd: pytest.CaptureFixture[st
     pq.write_table(pa.table({"label": [0, 1], "prediction": [0, 1]}), path)
     np.save(folder / "labels.npy", np.array([0, 1]))
     line = ("evaluate", path, "--counts", folder / "counts.csv", "--labels", folder / "labels.npy")
-    assert "their labels must stand in the same file" in refusal(capfd, *line)
+    assert "their labels stand in the same file" in refusal(capfd, *line)
 
 
 def test_a_run_that_is_no_file_of_numbers(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
