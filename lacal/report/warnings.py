@@ -47,11 +47,12 @@ def _doubts(found: Tuning) -> list[str]:
 def _of_tuned_gain(found: Tuning, *, doubtful: bool) -> list[str]:
     """About a gain that is none, or may be none; where rows or counts are in doubt there is nothing to advise."""
     gain, counts = found.bootstrap.gain, found.calibration.prior.class_counts
+    if min(gain.value, gain.low) > 0:
+        return []
     if gain.value > 0:
         unsure = "the interval of the gain includes 0"
-        told = unsure if doubtful else f"{unsure}; more validation rows would tell"
-        doubt = "" if doubtful else unrelated(found.unadjusted, counts)
-        return [told + doubt] if gain.low <= 0 else []
+        tells = f"{unsure}; more validation rows would tell{unrelated(found.unadjusted, counts)}"
+        return [unsure if doubtful else tells]
     said = "this method does not lower the balanced error here"
     if found.optimum.high < 0:
         said += f": the optimum over all tau is negative, near {_near(found):.3g}"
