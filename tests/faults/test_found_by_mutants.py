@@ -163,6 +163,14 @@ def test_a_page_that_claims_two_gigabytes() -> None:
     )
 
 
+def test_a_pickle_that_ends_within_a_number(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    said = refusal(capfd, "inspect", FOUND / "unpack.pt")
+    assert "unpack.pt: cannot be read as tensors (unpack requires a buffer of 4 bytes)" in said
+
+
 def test_more_classes_than_there_can_be(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     shutil.copy(FOUND / "wide.arrow", folder / "a.arrow")
     for command in ("inspect", "evaluate"):

@@ -127,6 +127,29 @@ def test_a_worker_that_is_gone_is_a_finding(
     assert found.faults[0].endswith("python -m tests.soak.mutants --seed 0 --round 5")
 
 
+# Tells of three rounds, and stays in its sixth; the next one goes on where nothing was told
+STAYS = """
+import json, struct, sys, time
+first, rounds, _, again = map(int, sys.argv[2:6])
+if again == 5:
+    print(json.dumps([rounds, {"kind: 0": rounds - first}, []]))
+    raise SystemExit
+print(json.dumps([2, {"kind: 0": 3}, []]), flush=True)
+open(sys.argv[-1] + "/place", "wb").write(struct.pack("<qdd", 5, 0, 0))
+time.sleep(60)
+"""
+
+
+def test_a_worker_that_is_replaced_leaves_no_round_uncounted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watching, "COMMAND", [sys.executable, "-c", STAYS])
+    found = watching.watch([Share(0, 0, 10, 1)], time.monotonic() + 60)
+    assert not found.faults
+    assert found.rounds == 10
+    assert found.figures == {"kind: 0": 10, "workers replaced": 1}
+
+
 @pytest.mark.soak
 def test_the_soak_sums_it_up() -> None:
     found = soak(30, 1, math.inf)

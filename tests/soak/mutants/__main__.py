@@ -22,7 +22,7 @@ def main() -> int:
         seed, first, rounds, step, again = map(int, given.work[:5])
         folder = Path(given.work[5])
         try:
-            work(Share(seed, first, rounds, step, bool(again)), folder)
+            work(Share(seed, first, rounds, step, again), folder)
         except BrokenPipeError:  # whoever watched is gone
             shutil.rmtree(folder, ignore_errors=True)
         return 0

@@ -33,11 +33,12 @@ class Worker:
     def __init__(self, share: Share) -> None:
         """Start it."""
         self.share = share
+        self.unreported = share.first
         self.asked: float | None = None  # when it was asked to end its round
         memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
         self.folder = Path(tempfile.mkdtemp(prefix="lacal-mutants-", dir=memory))
         (self.folder / PLACE_FILE).write_bytes(PLACE.pack(-1, time.monotonic(), 0.0))
-        given = [share.seed, share.first, share.rounds, share.step, int(share.again), self.folder]
+        given = [share.seed, share.first, share.rounds, share.step, share.again, self.folder]
         with (self.folder / "stderr").open("wb") as stderr:
             self.process = subprocess.Popen(
                 [*COMMAND, *map(str, given)],
@@ -82,7 +83,7 @@ class Worker:
             self.asked = None
         elif self.asked is None:
             self.asked = time.monotonic()
-            playing = self.share.again and number == self.share.first
+            playing = number == self.share.again
             self.process.send_signal(signal.SIGTERM if playing else signal.SIGKILL)
         elif time.monotonic() - self.asked > STOPS:
             self.process.kill()
@@ -107,7 +108,7 @@ def watch(shares: list[Share], until: float) -> Findings:
                 for key, _ in talking.select(0.2):
                     line = key.data.reports.readline()
                     if line:
-                        _take(line, key.data.share.seed, found)
+                        _take(line, key.data, found)
                     else:
                         talking.unregister(key.fileobj)
                         if (rest := _rest(key.data, found)) is not None:
@@ -121,7 +122,7 @@ def watch(shares: list[Share], until: float) -> Findings:
     return found
 
 
-def _take(line: bytes, seed: int, found: Findings) -> None:
+def _take(line: bytes, worker: Worker, found: Findings) -> None:
     """Add a worker's report; one that was cut off by its death counts for nothing."""
     if not line.endswith(b"\n"):
         return
@@ -129,7 +130,8 @@ def _take(line: bytes, seed: int, found: Findings) -> None:
     for name, times in counted.items():
         found.count(name, times)
         found.rounds += times
-    found.faults += [_fault(seed, number, one) for one in broken]
+    worker.unreported = number + worker.share.step
+    found.faults += [_fault(worker.share.seed, number, one) for one in broken]
 
 
 def _rest(worker: Worker, found: Findings) -> Share | None:
@@ -142,12 +144,11 @@ def _rest(worker: Worker, found: Findings) -> Share | None:
     if number < 0:
         found.faults.append(f"a worker did not start ({code}): {said}")
         return None
-    again = share.again and number == share.first
-    if not again and (kind_of(share.seed, number).in_child or slow):
-        return replace(share, first=number, again=True)
+    if number != share.again and (kind_of(share.seed, number).in_child or slow):
+        return replace(share, first=worker.unreported, again=number)
     what = "took too long" if slow else f"killed the process ({code})"
     found.faults.append(_fault(share.seed, number, f"{what}; said: {said}"))
-    return replace(share, first=number + share.step, again=False)
+    return replace(share, first=number + share.step, again=-1)
 
 
 def _fault(seed: int, number: int, what: str) -> str:

@@ -34,15 +34,15 @@ class Share:
         first: Its first round.
         rounds: Where the rounds end.
         step: From one of its rounds to the next.
-        again: Whether the first round took a worker with it, or too long, and is to be played as lacal is run: a
-            model in a child process. That costs ten times as much, so other rounds do without.
+        again: The round that took a worker with it, or too long, and is to be played as lacal is run: a model in a
+            child process. That costs ten times as much, so other rounds do without. -1 where there is none.
     """
 
     seed: int
     first: int
     rounds: int
     step: int
-    again: bool = False
+    again: int = -1
 
 
 def work(share: Share, folder: Path) -> None:
@@ -65,9 +65,10 @@ def work(share: Share, folder: Path) -> None:
         # In one piece: `pack_into` writes zeros first, and the watch would believe them.
         place[:] = PLACE.pack(number, now, time.process_time())
         one = round_of(share.seed, number)
-        code, broken = stage.play(one, in_child=share.again and number == share.first)
+        code, broken = stage.play(one, in_child=number == share.again)
         counted[f"{one.kind.name}: {code}"] += 1
-        if broken or now - reported > REPORTS:
+        # What comes after it may end this worker too: the next one must not play it in its own process.
+        if broken or number == share.again or now - reported > REPORTS:
             _report(talk, number, counted, broken)
             reported = now
     _report(talk, share.rounds, counted, [])
