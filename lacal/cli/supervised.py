@@ -21,7 +21,8 @@ import click
 
 from lacal.errors import Interruption, RunError
 
-GRACE = 1.5  # seconds a child has to end by itself
+# Seconds a child has to end by itself: of two that are promised, the other is for the kernel and for Python to take leave.
+GRACE = 1.0
 ASKED_TO_STOP = signal.SIGUSR2
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
