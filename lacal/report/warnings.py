@@ -62,7 +62,8 @@ def _of_tuned_gain(found: Tuning, *, doubtful: bool) -> list[str]:
         )
         if found.calibration.method == "prior-division":
             advice = (
-                "; dividing negative logits favours common classes: try --method logit-adjustment"
+                "; are the logits negative (dividing those favours common classes: try --method logit-adjustment), or "
+                "the counts in another class order?"
             )
     else:
         advice = "; keep the model as it is, or try another --method"
